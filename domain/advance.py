@@ -1,0 +1,124 @@
+"""From facts to one put: each fact is followed by its consequences, so that the log is closed under `decide`.
+
+Whoever appends to a run uses this: its dispatcher, recovery, and a person's cancel from another process.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from domain import run as core
+from domain.events import (
+    Blob,
+    CancelRequested,
+    Consequence,
+    Fact,
+    OutputAppended,
+    Payload,
+    Put,
+    Recorded,
+    ToolCallRequested,
+    ToolExited,
+    ToolNotStarted,
+    ToolStarted,
+)
+from domain.ids import output_stream
+
+
+class Happened(msgspec.Struct, frozen=True):
+    """A fact on its way to the log, with its actor where that is not the one who records it."""
+
+    fact: Fact
+    body: bytes | None = None
+    actor: str = ""
+
+
+class Tip(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run stands: its state, the versions of its streams, and the positions that later events refer to."""
+
+    state: core.Run
+    versions: dict[str, int]
+    asked: dict[int, int] = {}  # call -> position of the latest event that asked something of it
+
+
+def claimed(event: Recorded) -> Tip:
+    """A run at its beginning: the claim of its task."""
+    state = core.step(None, event).state
+    return Tip(state=state, versions={event.stream: event.version, state.run: 0, output_stream(state.run): 0})
+
+
+def catch_up(tip: Tip, events: Sequence[Recorded]) -> Tip:
+    """The run after events that are in the log already, by position."""
+    state, versions, asked = tip.state, dict(tip.versions), dict(tip.asked)
+    for event in events:
+        state = core.evolve(state, event.data, stream=event.stream, at_us=event.at_us, body=event.body)
+        versions[event.stream] = event.version
+        _note(asked, event.data, event.position)
+    return Tip(state=state, versions=versions, asked=asked)
+
+
+def advance(tip: Tip, happened: Sequence[Happened], *, at_us: int, actor: str) -> tuple[core.Run, Put]:
+    """The state after these facts and the put that records them; it is fenced by the decision stream's version."""
+    state = tip.state
+    versions = dict(tip.versions)
+    events: list[Recorded] = []
+    texts: list[bytes] = []
+
+    def add(data: Payload, caused_by: int, who: str, body: bytes | None = None) -> Recorded:
+        stream = stream_of(state, data)
+        versions[stream] += 1
+        recorded = Recorded(
+            stream=stream,
+            version=versions[stream],
+            at_us=at_us,
+            actor=who,
+            data=data,  # type: ignore[arg-type]  # every Payload of ours is an Event
+            correlation=state.task,
+            caused_by=caused_by,
+            body=body,
+        )
+        events.append(recorded)
+        return recorded
+
+    for each in happened:
+        fact = add(each.fact, _cause(tip, each.fact), each.actor or actor, each.body)
+        step = core.step(state, fact)
+        state = step.state
+        texts += step.texts
+        at = len(events)
+        for number, consequence in enumerate(step.consequences):
+            add(consequence, at - 1 - (at + number), actor)
+    fence = {state.run: tip.versions[state.run]}
+    blobs = tuple(Blob(state.task, text) for text in texts)
+    return state, Put(events=tuple(events), fence=fence, blobs=blobs)
+
+
+def appended(tip: Tip, state: core.Run, put: Put, positions: Sequence[int]) -> Tip:
+    """The run after a put of its own became durable."""
+    versions, asked = dict(tip.versions), dict(tip.asked)
+    for event, position in zip(put.events, positions, strict=True):
+        versions[event.stream] = event.version
+        _note(asked, event.data, position)
+    return Tip(state=state, versions=versions, asked=asked)
+
+
+def stream_of(state: core.Run, data: Payload) -> str:
+    """The stream on which an event of this run lies."""
+    if isinstance(data, OutputAppended):
+        return output_stream(state.run)
+    kind = str(data.__struct_config__.tag)
+    return state.task if kind.startswith("task.") else state.run
+
+
+def _note(asked: dict[int, int], data: Payload, position: int) -> None:
+    if isinstance(data, ToolCallRequested | CancelRequested | ToolStarted):
+        asked[data.call] = position
+
+
+def _cause(tip: Tip, fact: Fact) -> int:
+    if isinstance(fact, ToolStarted | ToolNotStarted | ToolExited | OutputAppended):
+        return tip.asked.get(fact.call, 0)
+    return 0
+
+
+__all__ = ["Consequence", "Happened", "Tip", "advance", "appended", "catch_up", "claimed", "stream_of"]

@@ -1,0 +1,73 @@
+"""Every limit of rt, with its unit in its name. What goes over gets a clear error or a recorded truncation."""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# intake
+KIND_CHARS_MAX: Final = 200
+SUBJECT_CHARS_MAX: Final = 500
+DESCRIPTION_CHARS_MAX: Final = 20_000
+PAYLOAD_BYTES_MAX: Final = MIB
+PAYLOAD_ENV_BYTES_MAX: Final = 100 * KIB  # a larger payload reaches a script as a file only
+DOCUMENT_BYTES_MAX: Final = 2 * MIB
+JSON_DEPTH_MAX: Final = 64
+PRIORITY_MIN: Final = -1000
+PRIORITY_MAX: Final = 1000
+ATTEMPTS_MAX: Final = 100
+DELAY_MINUTES_MAX: Final = 525_600
+KEY_CHARS_MAX: Final = 500
+REASON_CHARS_MAX: Final = 2_000
+
+# processes
+ARGUMENT_BYTES_MAX: Final = 128 * KIB - 1  # MAX_ARG_STRLEN of Linux, without the closing NUL
+ARGV_BYTES_MAX: Final = MIB
+READ_BYTES_MAX: Final = 64 * KIB
+BUFFERED_BYTES_MAX: Final = MIB  # read from a call's pipes and not yet taken by its run
+TIMEOUT_S_MAX: Final = 30 * 86_400
+GRACE_S: Final = 5.0
+GRACE_S_MAX: Final = 600.0
+KILL_S_MAX: Final = 2.0  # how long KILL is repeated before what is left counts as escaped
+DRAIN_S: Final = 2.0
+ESCAPED_MAX: Final = 32  # left-over processes named in one event
+
+# output
+CHUNK_BYTES_MAX: Final = 64 * KIB
+QUIET_S: Final = 0.025
+PARTIAL_LINE_S: Final = 0.2  # a line without its end is stored after this much silence
+OUTPUT_BYTES_MAX: Final = 64 * MIB
+ANSWER_BYTES_MAX: Final = 256 * KIB  # the tail of stdout in which an outcome is looked for
+SUMMARY_CHARS_MAX: Final = 4_000
+OUTCOME_ITEMS_MAX: Final = 1_000
+OUTCOME_MISSES_MAX: Final = 10_000  # braces that open no JSON object
+SECRET_BYTES_MIN: Final = 6
+SECRET_BYTES_MAX: Final = 8 * KIB
+SECRETS_MAX: Final = 1_000
+
+# the log
+BLOB_BYTES_MAX: Final = 4 * MIB
+WRITER_QUEUE_BYTES_MAX: Final = 8 * MIB
+GROUP_MAX: Final = 256
+EVENT_COST_BYTES: Final = 512  # what an event counts for in the writer's queue, beside its body
+PAGE_EVENTS_MAX: Final = 1_000
+FOLLOW_POLL_S: Final = 0.02
+HEAD_RECORD_S: Final = 0.1
+
+# dispatch
+CONCURRENCY: Final = 4
+CONCURRENCY_MAX: Final = 256
+ATTEMPTS: Final = 3
+BACKOFF_BASE_S: Final = 60.0
+BACKOFF_MAX_S: Final = 3600.0
+BACKOFF_S_MAX: Final = 30 * 86_400.0
+RECOVERY_CHECK_S: Final = 1.0
+
+# SQL
+SQL_WALL_S_MAX: Final = 8
+SQL_CPU_S_MAX: Final = 8
+SQL_ROWS_MAX: Final = 10_000
+SQL_BYTES_MAX: Final = 8 * MIB
+SQL_TEXT_BYTES_MAX: Final = 256 * KIB
+LIST_ROWS: Final = 50
+LIST_ROWS_MAX: Final = 10_000

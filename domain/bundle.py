@@ -1,0 +1,141 @@
+"""The frozen inputs of a run, computed from its task and the configuration: same inputs, same bytes."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from domain.bounds import PAYLOAD_ENV_BYTES_MAX
+from domain.config import BUILT_IN, Adapter, Config, to_us
+from domain.events import Policy, RunRefused, RunStarted
+from domain.ids import effect_key, text_of
+from domain.run import Run
+from domain.task import Task
+
+BASE_ENV = ("PATH", "HOME", "LANG", "TMPDIR", "TERM", "USER", "LOGNAME", "SHELL", "TZ")  # and LC_*
+_COMMAND = Adapter(command=BUILT_IN, outcome="exit", timeout_s=0)
+
+
+class CallInput(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call starts. Variables are named here and resolved at the spawn: no value of one reaches the log."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    adapter: str
+    inherit_env: tuple[str, ...] | Literal["all"]
+    adapter_env: tuple[str, ...]
+    payload_file: bool
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle ready to be recorded: the fact, and the texts that it names."""
+
+    fact: RunStarted | RunRefused
+    texts: tuple[bytes, ...] = ()
+    call: CallInput | None = None
+
+
+def compile_run(task: Task, stored_payload: bytes, config: Config, folder: str) -> Compiled:
+    """The bundle of a task's next run. `folder` is where relative paths of the configuration begin."""
+    name = task.adapter or config.default_adapter
+    adapter = _COMMAND if name == BUILT_IN else config.adapters.get(name)
+    if adapter is None:
+        known = ", ".join([BUILT_IN, *config.adapters])
+        return Compiled(fact=RunRefused(cause="adapter_not_found", message=f"no adapter {name!r}; configured: {known}"))
+    payload: dict[str, Any] = msgspec.json.decode(stored_payload)["payload"]
+    made = _command(payload, folder) if name == BUILT_IN else _script(name, adapter, payload, folder)
+    if isinstance(made, RunRefused):
+        return Compiled(fact=made)
+    policy = _policy(adapter, config, float(payload.get("timeout_s", 0)) or adapter.timeout_s)
+    call = msgspec.json.encode(made)
+    document = {
+        "bundle_version": "2",
+        "task": {"task_id": task.task, "kind": task.kind, "source": task.source, "payload_sha256": task.payload.sha256},
+        "adapter": {"adapter_id": name, "mode": adapter.kind if name != BUILT_IN else BUILT_IN},
+        "call_sha256": text_of(call).sha256,
+        "policy": policy,
+    }
+    bundle = msgspec.json.encode(document, order="sorted")
+    fact = RunStarted(program="one_shot", adapter=name, bundle=text_of(bundle), call=text_of(call), policy=policy)
+    return Compiled(fact=fact, texts=(bundle, call), call=made)
+
+
+def _command(payload: dict[str, Any], folder: str) -> CallInput | RunRefused:
+    argv = ["/bin/sh", "-c", payload["shell"]] if "shell" in payload else payload.get("argv")
+    if not argv:
+        return RunRefused(cause="invalid_payload", message="the adapter 'command' needs payload.argv or payload.shell")
+    cwd = _below(folder, payload.get("cwd", ""))
+    return CallInput(argv=tuple(argv), cwd=cwd, adapter=BUILT_IN, inherit_env=(), adapter_env=(), payload_file=False)
+
+
+def _script(name: str, adapter: Adapter, payload: dict[str, Any], folder: str) -> CallInput | RunRefused:
+    given = [argument for argument in payload.get("args", []) if isinstance(argument, str)]
+    if given and not adapter.allow_task_args:
+        message = f"the task brings arguments; adapters.{name}.allow_task_args is off"
+        return RunRefused(cause="task_args_refused", message=message)
+    if given and not adapter.allow_task_options:
+        given = ["--", *given]  # an argument that looks like an option cannot act as one
+    command = _below(folder, adapter.command) if "/" in adapter.command else adapter.command
+    return CallInput(
+        argv=(command, *adapter.args, *given),
+        cwd=_below(folder, adapter.working_dir),
+        adapter=name,
+        inherit_env=adapter.inherit_env,
+        adapter_env=tuple(sorted(adapter.env)),
+        payload_file=True,
+    )
+
+
+def _below(folder: str, path: str) -> str:
+    return path if path.startswith("/") else f"{folder}/{path}" if path else folder
+
+
+def _policy(adapter: Adapter, config: Config, timeout_s: float) -> Policy:
+    return Policy(
+        outcome=adapter.outcome,
+        effect=adapter.effect,
+        timeout_us=to_us(timeout_s),
+        grace_us=to_us(config.work.kill_grace_s),
+        output_bytes_max=config.work.output_max_bytes,
+        backoff_base_us=to_us(config.retry.backoff_s),
+        backoff_max_us=to_us(config.retry.backoff_max_s),
+        exit_retryable=adapter.exit_retryable,
+        exit_permanent=adapter.exit_permanent,
+    )
+
+
+def child_environment(
+    call: CallInput, config: Config, environ: Mapping[str, str], task: Mapping[str, str]
+) -> dict[str, str]:
+    """The whole environment of a call: an allow-list, what the adapter names, and the task's variables on top."""
+    chosen: dict[str, str]
+    if call.inherit_env == "all":
+        chosen = dict(environ)
+    else:
+        names = {*BASE_ENV, *call.inherit_env}
+        chosen = {name: value for name, value in environ.items() if name in names or name.startswith("LC_")}
+    adapter = config.adapters.get(call.adapter)
+    if adapter is not None:
+        chosen |= {name: value for name, value in adapter.env.items() if name in call.adapter_env}
+    return chosen | dict(task)
+
+
+def task_variables(
+    run: Run, call: int, *, name: str, folders: Mapping[str, str], payload: bytes | None
+) -> dict[str, str]:
+    """What a call is told of its task. Scripts get both the old names and ours; `payload` only where it fits."""
+    told = {"RT_TASK_ID": run.task, "RT_RUN_ID": run.run, "RT_EFFECT_KEY": effect_key(run.run, call)}
+    if payload is None:
+        return told
+    shared = {
+        "NAME": name,
+        "TASK_ID": run.task,
+        "ATTEMPT_ID": run.run,
+        "ARTIFACT_DIR": folders["artifacts"],
+        "STATE_DIR": folders["state"],
+    }
+    if len(payload) <= PAYLOAD_ENV_BYTES_MAX:
+        shared["TASK_PAYLOAD_JSON"] = payload.decode()
+    for prefix in ("AGENT_RUNTIME_", "RT_"):
+        told |= {f"{prefix}{key}": value for key, value in shared.items()}
+    return told | {"RT_TASK_PAYLOAD_FILE": folders["payload_file"]}

@@ -1,0 +1,135 @@
+"""The one configuration model, whatever file it was read from. Every field is enforced or refused."""
+
+import difflib
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from domain import bounds, errors
+
+Seconds = Annotated[float, Meta(ge=0, le=bounds.TIMEOUT_S_MAX)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+ExitCode = Annotated[int, Meta(ge=1, le=255)]
+
+
+class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Attempts and the growing pause between them."""
+
+    attempts: Annotated[int, Meta(ge=1, le=bounds.ATTEMPTS_MAX)] = bounds.ATTEMPTS
+    backoff_s: Annotated[float, Meta(ge=0, le=bounds.BACKOFF_S_MAX)] = bounds.BACKOFF_BASE_S
+    backoff_max_s: Annotated[float, Meta(ge=0, le=bounds.BACKOFF_S_MAX)] = bounds.BACKOFF_MAX_S
+
+
+class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the dispatcher works."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=bounds.CONCURRENCY_MAX)] = bounds.CONCURRENCY
+    kill_grace_s: Annotated[float, Meta(ge=0, le=bounds.GRACE_S_MAX)] = bounds.GRACE_S
+    output_max_bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = bounds.OUTPUT_BYTES_MAX
+
+
+class SecretSources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where secret values come from; they are taken out of everything before it is stored."""
+
+    env: tuple[Variable, ...] = ()
+
+
+class Adapter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A script adapter: a program on this machine and how its end is read."""
+
+    kind: Literal["script"] = "script"
+    command: Annotated[str, Meta(min_length=1, max_length=4096)]
+    args: tuple[str, ...] = ()
+    timeout_s: Seconds = 60.0
+    working_dir: str = ""  # default: the folder of the file that declares the adapter
+    env: dict[Variable, str] = {}
+    inherit_env: tuple[Variable, ...] | Literal["all"] = ()
+    outcome: Literal["json", "text", "exit"] = "json"
+    effect: Literal["idempotent", "once"] = "idempotent"
+    allow_task_args: bool = False
+    allow_task_options: bool = False
+    exit_retryable: tuple[ExitCode, ...] = (75,)
+    exit_permanent: tuple[ExitCode, ...] = (64, 77, 126, 127)
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be configured; each field has a default."""
+
+    runtime_name: Annotated[str, Meta(min_length=1, max_length=200)] = "rt"
+    default_adapter: str = "command"
+    retry: Retry = Retry()
+    work: Work = Work()
+    secrets: SecretSources = SecretSources()
+    adapters: dict[Name, Adapter] = {}
+
+
+BUILT_IN = "command"  # runs the argv of the payload; exit 0 is completed
+_SECRET_NAME = re.compile(r"token|secret|password|passwd|key|auth|credential", re.IGNORECASE)
+
+
+def parse(document: object, source: str) -> Config:
+    """A configuration from what a TOML or JSON file said. Raises InvalidConfig naming file and field."""
+    try:
+        config = msgspec.convert(document, Config)
+    except msgspec.ValidationError as problem:
+        raise errors.InvalidConfig(where=f"{source}: {_where(problem)}", why=_why(problem)) from None
+    if BUILT_IN in config.adapters:
+        why = f"the name {BUILT_IN!r} belongs to the built-in adapter"
+        raise errors.InvalidConfig(where=f"{source}: adapters.{BUILT_IN}", why=why)
+    if config.default_adapter != BUILT_IN and config.default_adapter not in config.adapters:
+        why = f"no adapter {config.default_adapter!r}; configured: {', '.join([BUILT_IN, *config.adapters])}"
+        raise errors.InvalidConfig(where=f"{source}: default_adapter", why=why)
+    if config.retry.backoff_max_s < config.retry.backoff_s:
+        raise errors.InvalidConfig(where=f"{source}: retry.backoff_max_s", why="is smaller than retry.backoff_s")
+    return config
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a variable's name says that its value is a secret: the second net beside the registered ones."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def secret_names(config: Config) -> set[str]:
+    """The environment variables whose values are secrets."""
+    inherited = (
+        name for adapter in config.adapters.values() for name in adapter.inherit_env if adapter.inherit_env != "all"
+    )
+    return set(config.secrets.env) | {name for name in inherited if looks_secret(name)}
+
+
+def secret_values(config: Config) -> set[str]:
+    """Secrets that stand in the configuration itself."""
+    return {value for adapter in config.adapters.values() for name, value in adapter.env.items() if looks_secret(name)}
+
+
+def _where(problem: msgspec.ValidationError) -> str:
+    found = re.search(r" - at `\$\.?(.*)`$", str(problem))
+    return (found.group(1) if found else "") or "the document"
+
+
+def _why(problem: msgspec.ValidationError) -> str:
+    text = re.sub(r" - at `.*`$", "", str(problem))
+    unknown = re.match(r"Object contains unknown field `(.*)`$", text)
+    if unknown is None:
+        return text[:1].lower() + text[1:]
+    known = sorted(
+        {field for kind in (Config, Retry, Work, SecretSources, Adapter) for field in kind.__struct_fields__}
+    )
+    near = difflib.get_close_matches(unknown.group(1), known, 1)
+    return f"unknown field {unknown.group(1)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def to_us(seconds: float) -> int:
+    """Seconds of the configuration as the integer microseconds of events."""
+    return int(seconds * 1_000_000)
+
+
+def as_document(config: Config) -> Any:  # noqa: ANN401  # plain JSON values
+    """The effective configuration for people and programs, with secrets masked."""
+    document = msgspec.to_builtins(config)
+    for adapter in document["adapters"].values():
+        adapter["env"] = {name: "***" if looks_secret(name) else value for name, value in adapter["env"].items()}
+    return document

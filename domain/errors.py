@@ -1,0 +1,288 @@
+"""Every error that a user can meet. The class owns its code, its exit status and its HTTP status.
+
+RtError
+├── NotFound      exit 3, http 404
+├── Conflict      exit 5, http 409: the state of things says no; looking again may help
+├── Invalid       exit 2, http 422
+├── Diverged      exit 4, http 422: today's core derives something else than the log says
+├── Refused       exit 6, http 403: a rule says no; trying again does not help
+└── Corrupt       exit 7, http 500: the store; nothing was acknowledged
+"""
+
+from typing import ClassVar
+
+
+class RtError(Exception):
+    """Base of all errors with a message made for users; anything else that escapes is a bug in rt."""
+
+    code: ClassVar[str] = "rt.error"
+    exit: ClassVar[int] = 1
+    http: ClassVar[int] = 500
+    message: ClassVar[str] = "rt could not do that"  # a template; its fields are the error's data
+    hint: ClassVar[str] = ""  # a command line that helps; a template too
+
+    def __init__(self, **fields: str | int) -> None:
+        super().__init__(self.message.format(**fields))
+        self.fields = fields
+
+    @property
+    def advice(self) -> str:
+        """The hint, filled in."""
+        return self.hint.format(**self.fields)
+
+
+class NotFound(RtError):
+    """What was named is not there."""
+
+    code = "rt.not_found"
+    exit = 3
+    http = 404
+    message = "{what} was not found"
+
+
+class Conflict(RtError):
+    """The present state does not allow it."""
+
+    code = "rt.conflict"
+    exit = 5
+    http = 409
+    message = "the state does not allow that"
+
+
+class Invalid(RtError):
+    """The input is wrong; `where` names the field."""
+
+    code = "rt.invalid"
+    exit = 2
+    http = 422
+    message = "{where}: {why}"
+
+
+class Diverged(RtError):
+    """Today's core derives something else than was recorded."""
+
+    code = "replay.diverged"
+    exit = 4
+    http = 422
+    message = "{count} of {total} runs diverged"
+    hint = "rt replay {run}"
+
+
+class Refused(RtError):
+    """A rule says no."""
+
+    code = "rt.refused"
+    exit = 6
+    http = 403
+    message = "refused: {why}"
+
+
+class Corrupt(RtError):
+    """The store cannot be trusted, or cannot take the write. Nothing was acknowledged."""
+
+    code = "log.corrupt"
+    exit = 7
+    http = 500
+    message = "the log is damaged: {why}"
+    hint = "rt log verify"
+
+
+# not found
+
+
+class HomeNotFound(NotFound):
+    """No home of rt at or above the current folder."""
+
+    code = "home.not_found"
+    message = "there is no rt.toml and no .rt folder in {folder} or above it"
+    hint = "rt init"
+
+
+class IdNotFound(NotFound):
+    """No task or run with that id or prefix."""
+
+    code = "id.not_found"
+    message = "no {what} begins with {given!r}"
+    hint = "rt {what} list"
+
+
+class IdAmbiguous(NotFound):
+    """A prefix that fits several; the candidates are in the message."""
+
+    code = "id.ambiguous"
+    message = "{given!r} could be {count} {what}s: {candidates}"
+    hint = "rt {what} list"
+
+
+class BlobNotFound(NotFound):
+    """A text that an event names is not in the store: erased, or never exported."""
+
+    code = "blob.not_found"
+    message = "the text {sha256} of task {scope} is not in the store"
+    hint = "rt log verify"
+
+
+class GoldenNotFound(NotFound):
+    """The folder holds no golden log."""
+
+    code = "golden.not_found"
+    message = "no golden logs in {folder}"
+    hint = "rt golden record RUN --dir {folder}"
+
+
+# conflicts
+
+
+class StreamConflict(Conflict):
+    """Somebody else appended to a stream first."""
+
+    code = "log.conflict"
+    message = "stream {stream} is at version {found}, not {expected}"
+
+
+class LogBusy(Conflict):
+    """The write lock was not free in time."""
+
+    code = "log.busy"
+    message = "another process held the log for more than {seconds} s"
+    hint = "rt doctor"
+
+
+class LogNotEmpty(Conflict):
+    """An import needs an empty log: positions and hashes are part of what is imported."""
+
+    code = "log.not_empty"
+    message = "the log at {folder} already holds {count} events; an import needs an empty one"
+    hint = "rt --home NEW log import FILE"
+
+
+class TaskStateRefused(Conflict):
+    """The task's state does not allow the wish."""
+
+    code = "task.wrong_state"
+    message = "task {task} is {status}: {verb} needs {needs}"
+    hint = "rt task show {task}"
+
+
+class RunOver(Conflict):
+    """The run has ended already."""
+
+    code = "run.over"
+    message = "run {run} is over: {status}"
+    hint = "rt run show {run}"
+
+
+class KeyConflict(Conflict):
+    """The same key was used for another task."""
+
+    code = "task.key_conflict"
+    message = "key {key!r} was used for task {task} with another content"
+    hint = "rt task show {task}"
+
+
+class HomeExists(Conflict):
+    """`rt init` overwrites nothing."""
+
+    code = "home.exists"
+    message = "{path} is already there"
+    hint = "rt init --force"
+
+
+# invalid input
+
+
+class InvalidConfig(Invalid):
+    """The configuration has a wrong field; `where` names file and field."""
+
+    code = "config.invalid"
+
+
+class UnknownAdapter(Invalid):
+    """No adapter of that name is configured."""
+
+    code = "adapter.unknown"
+    message = "no adapter {name!r}; configured: {known}"
+    hint = "rt doctor"
+
+
+class OldCommand(Invalid):
+    """A command of the old runtime."""
+
+    code = "cli.old_command"
+    message = "no command {old!r}; try: {new}"
+
+
+class SqlInvalid(Invalid):
+    """DuckDB did not understand or could not answer the query."""
+
+    code = "sql.invalid"
+    message = "{why}"
+    hint = 'rt sql "SHOW TABLES"'
+
+
+class GoldenRefused(Invalid):
+    """A run that cannot be a golden log."""
+
+    code = "golden.refused"
+    message = "run {run} cannot be a golden log: {why}"
+
+
+# refusals
+
+
+class SqlRefused(Refused):
+    """The query is not a single SELECT, touches the world, or went over a limit."""
+
+    code = "sql.refused"
+    message = "{why}"
+    hint = 'rt sql "SELECT * FROM runs LIMIT 10"'
+
+
+# the store
+
+
+class TailLost(Corrupt):
+    """The log ends before what was acknowledged, or holds another event there."""
+
+    code = "log.tail_lost"
+    message = "{why}; events that were acknowledged are gone"
+    hint = "rt log verify --accept-loss"
+
+
+class NewerLog(Corrupt):
+    """Written by a newer rt."""
+
+    code = "log.newer"
+    message = "{what} was written by a newer rt (it has {found}, this one knows {known})"
+
+
+class StoreFull(Corrupt):
+    """No space, or no permission to write."""
+
+    code = "log.not_writable"
+    message = "the log at {path} cannot be written: {why}"
+    hint = "rt doctor"
+
+
+class OutcomeUnknown(Corrupt):
+    """The store reported an error, and what was written cannot be read back."""
+
+    code = "log.outcome_unknown"
+    message = "the store failed while writing: {why}"
+    hint = "rt log verify"
+
+
+class ProjectionFailed(Corrupt):
+    """An event breaks a projection, or the tables cannot be written."""
+
+    code = "projection.failed"
+    message = "the projection failed: {why}"
+    hint = "rt projection rebuild"
+
+
+def tree() -> list[type[RtError]]:
+    """All error classes, parents first; docs and tests are made from this list."""
+    found: list[type[RtError]] = [RtError]
+    for kind in found:
+        found.extend(kind.__subclasses__())
+    return found

@@ -1,0 +1,36 @@
+"""Names of streams and digests: what is derived from an id, so that nobody invents a second way."""
+
+import hashlib
+import uuid
+
+from domain.events import Text
+
+_SPACE = uuid.UUID("6f1d3c1e-5a0b-5d43-9d8e-2f6c8e0a7b11")
+
+DISPATCH = uuid.uuid5(_SPACE, "dispatch").hex  # pause and resume
+LOG = uuid.uuid5(_SPACE, "log").hex  # what concerns the log itself
+
+
+def output_stream(run: str) -> str:
+    """The stream of a run's output, apart from its decisions so that those stay short. SQL can read the run off it."""
+    return f"{run}.output"
+
+
+def keyed_task(key: str) -> str:
+    """The id of the task with this idempotency key: the key is the identity, so a second one cannot be appended."""
+    return uuid.uuid5(_SPACE, f"task:{key}").hex
+
+
+def marker(run: str, call: int) -> str:
+    """What a call's processes carry as RT_CALL, and by which they are found after a crash."""
+    return f"{run}-{call}"
+
+
+def effect_key(run: str, call: int) -> str:
+    """Handed to tools so that a receiver can drop duplicates; the same on every repetition of the call."""
+    return hashlib.sha256(f"{run}:{call}".encode()).hexdigest()
+
+
+def text_of(content: bytes) -> Text:
+    """The reference to a text."""
+    return Text(hashlib.sha256(content).hexdigest(), len(content))

@@ -1,0 +1,198 @@
+"""Work coming in: a document is checked whole, then becomes one event and one stored text."""
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+from msgspec import Meta
+
+from domain import bounds, errors
+from domain.config import BUILT_IN, Config
+from domain.events import TaskQueued
+from domain.ids import text_of
+
+
+class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When not to start before, relative to the intake."""
+
+    delay_minutes: Annotated[float, Meta(ge=0, le=bounds.DELAY_MINUTES_MAX)]
+
+
+class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
+    """The task input as documented; unknown keys are reported, never lost silently."""
+
+    kind: Annotated[str, Meta(min_length=1, max_length=bounds.KIND_CHARS_MAX)]
+    source: Annotated[str, Meta(min_length=1, max_length=bounds.KIND_CHARS_MAX)]
+    payload: dict[str, Any]
+    subject: Annotated[str, Meta(max_length=bounds.SUBJECT_CHARS_MAX)] | None = None
+    description: Annotated[str, Meta(max_length=bounds.DESCRIPTION_CHARS_MAX)] | None = None
+    priority: Annotated[int, Meta(ge=bounds.PRIORITY_MIN, le=bounds.PRIORITY_MAX)] = 5
+    requested_profile: Annotated[str, Meta(max_length=bounds.KIND_CHARS_MAX)] | None = None
+    requested_adapter: Annotated[str, Meta(max_length=bounds.KIND_CHARS_MAX)] | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=bounds.ATTEMPTS_MAX)] | None = None
+    available_at: str | None = None
+    schedule: Delay | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1, max_length=bounds.KEY_CHARS_MAX)] | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """What an intake stores: the event and the text that it names."""
+
+    event: TaskQueued
+    payload: bytes
+    key: str
+    ignored_keys: tuple[str, ...]
+
+
+def parse_json(text: str, where: str) -> object:
+    """JSON as a program should read it from strangers: bounded, no duplicates, no NaN, no lone surrogates, no NUL."""
+    if len(text) > bounds.DOCUMENT_BYTES_MAX:
+        raise errors.Invalid(where=where, why=f"{len(text)} characters; at most {bounds.DOCUMENT_BYTES_MAX}")
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_not_a_number)
+    except RecursionError:
+        raise errors.Invalid(where=where, why=f"nested deeper than {bounds.JSON_DEPTH_MAX}") from None
+    except ValueError as problem:
+        raise errors.Invalid(where=where, why=f"not JSON: {problem}") from None
+    _check(value, where, bounds.JSON_DEPTH_MAX)
+    return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        message = f"the key {twice[:100]!r} stands there twice"
+        raise ValueError(message)
+    return found
+
+
+def _not_a_number(text: str) -> NoReturn:
+    message = f"{text} is not a number of JSON"
+    raise ValueError(message)
+
+
+def _check(value: object, where: str, depth: int) -> None:  # noqa: C901  # one arm a kind of value
+    if depth < 0:
+        raise errors.Invalid(where=where, why=f"nested deeper than {bounds.JSON_DEPTH_MAX}")
+    match value:
+        case str():
+            check_text(value, where)
+        case float() if not math.isfinite(value):
+            raise errors.Invalid(where=where, why="a number beyond what a double holds")
+        case int() if not isinstance(value, bool) and abs(value) >= 2**63:
+            raise errors.Invalid(where=where, why="an integer beyond 64 bits")
+        case list():
+            for at, item in enumerate(value):
+                _check(item, f"{where}[{at}]", depth - 1)
+        case dict():
+            for name, item in value.items():
+                check_text(name, where)
+                _check(item, f"{where}.{name[:100]}", depth - 1)
+        case _:
+            return
+
+
+def check_text(text: str, where: str) -> None:
+    """Refuse what cannot be stored or passed on. Raises Invalid."""
+    if "\0" in text:
+        raise errors.Invalid(where=where, why="contains a NUL character")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise errors.Invalid(where=where, why="contains a lone surrogate or bytes that are not UTF-8")
+
+
+def accept(document: object, config: Config, now_us: int) -> Accepted:
+    """Check a whole task input. Raises Invalid, naming field and rule; nothing is stored on an error."""
+    if not isinstance(document, dict):
+        raise errors.Invalid(where="task", why=f"expected an object, got {type(document).__name__}")
+    _check(document, "task", bounds.JSON_DEPTH_MAX)
+    try:
+        task = msgspec.convert(document, TaskInput)
+    except msgspec.ValidationError as problem:
+        raise _invalid(problem) from None
+    for name, text in (("kind", task.kind), ("source", task.source)):
+        if not text.strip():
+            raise errors.Invalid(where=f"task.{name}", why="is blank")
+    adapter = task.requested_adapter or ""
+    if adapter and adapter != BUILT_IN and adapter not in config.adapters:
+        raise errors.UnknownAdapter(name=adapter, known=", ".join([BUILT_IN, *config.adapters]))
+    check_payload(task.payload, adapter or config.default_adapter)
+    stored = msgspec.json.encode({"description": task.description or "", "payload": task.payload}, order="sorted")
+    if len(stored) > bounds.PAYLOAD_BYTES_MAX:
+        raise errors.Invalid(where="task.payload", why=f"{len(stored)} bytes; at most {bounds.PAYLOAD_BYTES_MAX}")
+    event = TaskQueued(
+        kind=task.kind,
+        source=task.source,
+        adapter=adapter,
+        payload=text_of(stored),
+        priority=task.priority,
+        max_attempts=task.max_attempts or config.retry.attempts,
+        subject=task.subject or "",
+        profile=task.requested_profile or "",
+        due_at_us=_due_at_us(task, now_us),
+    )
+    ignored = tuple(sorted(set(document) - set(TaskInput.__struct_fields__)))
+    return Accepted(event=event, payload=stored, key=task.idempotency_key or "", ignored_keys=ignored)
+
+
+def check_payload(payload: dict[str, Any], adapter: str) -> None:
+    """What the adapter will need of the payload must be there and of the right shape. Raises Invalid."""
+    if adapter == BUILT_IN and "shell" not in payload and "argv" not in payload:
+        why = "the adapter 'command' runs payload.argv (a list of strings) or payload.shell (a string)"
+        raise errors.Invalid(where="task.payload.argv", why=why)
+    if "argv" in payload:
+        _check_argv(payload["argv"], "task.payload.argv", empty_allowed=False)
+    if "args" in payload:
+        _check_argv(payload["args"], "task.payload.args", empty_allowed=True)
+    for name in ("shell", "cwd"):
+        if name in payload and (not isinstance(payload[name], str) or not payload[name]):
+            raise errors.Invalid(where=f"task.payload.{name}", why="expected a non-empty string")
+    timeout_s = payload.get("timeout_s", 0)
+    if (
+        isinstance(timeout_s, bool)
+        or not isinstance(timeout_s, int | float)
+        or not 0 <= timeout_s <= bounds.TIMEOUT_S_MAX
+    ):
+        raise errors.Invalid(where="task.payload.timeout_s", why=f"expected a number from 0 to {bounds.TIMEOUT_S_MAX}")
+
+
+def _check_argv(argv: object, where: str, *, empty_allowed: bool) -> None:
+    if not isinstance(argv, list) or not (argv or empty_allowed):
+        raise errors.Invalid(where=where, why="expected a list of strings that begins with a command")
+    for at, argument in enumerate(argv):
+        if not isinstance(argument, str):
+            raise errors.Invalid(where=f"{where}[{at}]", why=f"expected a string, got {type(argument).__name__}")
+        if len(argument.encode("utf-8", "surrogatepass")) > bounds.ARGUMENT_BYTES_MAX:
+            raise errors.Invalid(where=f"{where}[{at}]", why=f"more than {bounds.ARGUMENT_BYTES_MAX} bytes")
+    if argv and not argv[0] and not empty_allowed:
+        raise errors.Invalid(where=f"{where}[0]", why="the command is empty")
+
+
+def _invalid(problem: msgspec.ValidationError) -> errors.Invalid:
+    text, _, path = str(problem).partition(" - at `$")
+    missing = text.removeprefix("Object missing required field `")
+    if missing != text:
+        return errors.Invalid(where=f"task{path.rstrip('`')}.{missing.rstrip('`')}", why="is missing")
+    return errors.Invalid(where=f"task{path.rstrip('`')}", why=text[:1].lower() + text[1:])
+
+
+def _due_at_us(task: TaskInput, now_us: int) -> int:
+    if task.available_at is not None:
+        return parse_time(task.available_at, "task.available_at")
+    if task.schedule is not None and task.schedule.delay_minutes:
+        return now_us + int(task.schedule.delay_minutes * 60_000_000)
+    return 0
+
+
+def parse_time(text: str, where: str) -> int:
+    """A date and time as microseconds since 1970; without a zone it is UTC. Raises Invalid."""
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    except (ValueError, OverflowError) as problem:
+        raise errors.Invalid(where=where, why=f"not a date and time: {problem}") from None
+    return max(0, (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)

@@ -1,0 +1,199 @@
+"""A task: its states, who may move it, and what the claim index keeps of it."""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from domain import errors
+from domain.events import (
+    OutputAppended,
+    Recorded,
+    TaskBlocked,
+    TaskCanceled,
+    TaskClaimed,
+    TaskCompleted,
+    TaskEvent,
+    TaskFailed,
+    TaskQueued,
+    TaskRetried,
+    TaskRetryScheduled,
+    TaskUnblocked,
+    Text,
+)
+
+
+class Status(StrEnum):
+    """The states of a task."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    RETRYABLE_FAILURE = "retryable_failure"
+    PERMANENT_FAILURE = "permanent_failure"
+    BLOCKED = "blocked"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    OPERATOR_CANCELED = "operator_canceled"
+
+
+CLAIMABLE = frozenset({Status.PENDING, Status.RETRYABLE_FAILURE})
+OPEN = CLAIMABLE | {Status.RUNNING, Status.BLOCKED, Status.WAITING_FOR_APPROVAL}
+RETRYABLE_BY_PERSON = frozenset({Status.BLOCKED, Status.PERMANENT_FAILURE, Status.RETRYABLE_FAILURE})
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """The folded state of a task."""
+
+    task: str
+    version: int
+    status: Status
+    kind: str
+    source: str
+    subject: str
+    adapter: str
+    profile: str
+    priority: int
+    payload: Text
+    attempts: int
+    max_attempts: int
+    epoch: int
+    created_at_us: int
+    updated_at_us: int
+    queued_position: int
+    due_at_us: int = 0
+    run: str = ""  # the latest
+    cause: str = ""
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """A person's wish for a task, which its state may refuse."""
+
+    verb: Literal["cancel", "retry", "unblock"]
+    note: str = ""
+
+
+def decide(state: Task, wish: Wish) -> TaskEvent:
+    """Turn a wish into the event that fulfils it, or refuse it. A running task is canceled through its run."""
+    where = {"task": state.task[:8], "status": state.status.value, "verb": wish.verb}
+    limit = max(state.max_attempts, state.attempts + 1)
+    match wish.verb:
+        case "cancel":
+            if state.status not in OPEN or state.status is Status.RUNNING:
+                raise errors.TaskStateRefused(**where, needs="a task that is not over")
+            return TaskCanceled(reason=wish.note)
+        case "retry":
+            if state.status not in RETRYABLE_BY_PERSON:
+                raise errors.TaskStateRefused(**where, needs="a task that failed or is blocked")
+            return TaskRetried(max_attempts=limit, reason=wish.note)
+        case "unblock":
+            if state.status is not Status.BLOCKED:
+                raise errors.TaskStateRefused(**where, needs="a blocked task")
+            return TaskUnblocked(max_attempts=limit, note=wish.note)
+
+
+def claim(state: Task, *, run: str, dispatcher: str) -> TaskClaimed:
+    """The next attempt of a claimable task."""
+    assert state.status in CLAIMABLE, "the claim index offered a task that is not claimable"
+    return TaskClaimed(
+        run=run,
+        epoch=state.epoch + 1,
+        attempt=state.attempts + 1,
+        max_attempts=state.max_attempts,
+        dispatcher=dispatcher,
+    )
+
+
+def fold(events: list[Recorded]) -> Task | None:
+    """The state after these events of one task's stream; None when there are none."""
+    state: Task | None = None
+    for event in events:
+        state = evolve(state, event)
+    return state
+
+
+def evolve(state: Task | None, recorded: Recorded) -> Task:
+    """Fold one event; refuses nothing: the log is the truth."""
+    data = recorded.data
+    if isinstance(data, TaskQueued):
+        return _queued(recorded, data)
+    assert state is not None, "a task's stream begins with task.queued"
+    change = index_change(data)
+    assert change is not None, f"{type(data).__name__} does not belong on a task's stream"
+    state = msgspec.structs.replace(
+        state,
+        version=recorded.version,
+        updated_at_us=recorded.at_us,
+        status=change.status,
+        due_at_us=change.due_at_us,
+        cause=change.cause,
+    )
+    match data:
+        case TaskClaimed():
+            return msgspec.structs.replace(state, attempts=data.attempt, epoch=data.epoch, run=data.run)
+        case TaskRetried() | TaskUnblocked():
+            return msgspec.structs.replace(state, max_attempts=data.max_attempts)
+        case _:
+            return state
+
+
+def _queued(recorded: Recorded, data: TaskQueued) -> Task:
+    return Task(
+        task=recorded.stream,
+        version=recorded.version,
+        status=Status.PENDING,
+        kind=data.kind,
+        source=data.source,
+        subject=data.subject,
+        adapter=data.adapter,
+        profile=data.profile,
+        priority=data.priority,
+        payload=data.payload,
+        attempts=0,
+        max_attempts=data.max_attempts,
+        epoch=0,
+        created_at_us=recorded.at_us,
+        updated_at_us=recorded.at_us,
+        queued_position=recorded.position,
+        due_at_us=data.due_at_us,
+    )
+
+
+class IndexChange(msgspec.Struct, frozen=True):
+    """What an event changes in the claim index: the whole mutable part of a task's row."""
+
+    status: Status
+    due_at_us: int = 0
+    run: str = ""
+    dispatcher: str = ""
+    cause: str = ""
+
+
+def index_change(data: object) -> IndexChange | None:
+    """The row of the claim index after this event; None for events that do not concern it."""
+    match data:
+        case OutputAppended():  # by far the most frequent
+            return None
+        case TaskQueued():
+            return IndexChange(Status.PENDING, data.due_at_us)
+        case TaskClaimed():
+            return IndexChange(Status.RUNNING, 0, data.run, data.dispatcher)
+        case TaskRetryScheduled():
+            return IndexChange(Status.RETRYABLE_FAILURE, data.due_at_us, cause=data.cause)
+        case TaskRetried() | TaskUnblocked():
+            return IndexChange(Status.PENDING)
+        case _:
+            return _ended(data)
+
+
+def _ended(data: object) -> IndexChange | None:
+    match data:
+        case TaskCompleted():
+            return IndexChange(Status.COMPLETED)
+        case TaskFailed():
+            return IndexChange(Status.PERMANENT_FAILURE, cause=data.cause)
+        case TaskBlocked():
+            return IndexChange(Status.BLOCKED, cause=data.cause)
+        case TaskCanceled():
+            return IndexChange(Status.OPERATOR_CANCELED, cause="operator_canceled")
+        case _:
+            return None
