@@ -1,0 +1,174 @@
+"""The log in memory: for tests, the simulator and dry runs. The same promises as the SQLite log, but for the disk."""
+
+from collections.abc import Iterator, Sequence
+
+from adapters.codec import Codec, Row
+from adapters.log_schema import GENESIS, link
+from domain import errors
+from domain.bounds import BLOB_BYTES_MAX
+from domain.events import Put, Recorded, TaskClaimed, TaskQueued, Text
+from domain.ids import DISPATCH, output_stream, text_of
+from domain.ports import Appended, Head, Running, Work
+from domain.task import CLAIMABLE, IndexChange, Task, fold, index_change
+
+
+class MemoryLog:
+    """Rows in a list. What is kept across a `close` is what a disk would keep."""
+
+    def __init__(self, codec: Codec | None = None) -> None:
+        self._codec = codec or Codec()
+        self.rows: list[Row] = []
+        self._hash = GENESIS
+        self._streams: dict[str, list[int]] = {}  # positions
+        self._bodies: dict[int, bytes] = {}
+        self._blobs: dict[tuple[str, str], bytes] = {}
+        self._salts: dict[str, bytes] = {}
+        self._tasks: dict[str, tuple[int, int, IndexChange]] = {}  # priority, queued, state
+        self._runs: dict[str, tuple[str, int]] = {}  # task, claimed
+        self._seen = -1
+
+    def append(self, works: Sequence[Work]) -> list[Appended | Exception]:
+        """See domain.ports.Log."""
+        return [self._append(work) for work in works]
+
+    def _append(self, work: Work) -> Appended | Exception:
+        try:
+            put = work if isinstance(work, Put) else work(self)
+            if put is None:
+                return ()
+            self._check(put)
+            encoded = [self._codec.encode(event) for event in put.events]
+        except Exception as problem:  # noqa: BLE001  # the caller's own error; the others' works go on
+            return problem
+        first = len(self.rows) + 1
+        for event, (name, state) in zip(put.events, encoded, strict=True):
+            self._store(event, name, state)
+        for blob in put.blobs:
+            self._blobs.setdefault((blob.scope, text_of(blob.content).sha256), blob.content)
+        for stream, salt in put.salts.items():
+            self._salts.setdefault(stream, salt)
+        return range(first, len(self.rows) + 1)
+
+    def _check(self, put: Put) -> None:
+        expected = dict(put.fence)
+        after: dict[str, int] = {}
+        for event in put.events:
+            if event.stream not in after:
+                expected[event.stream] = event.version - 1
+            assert event.version == after.get(event.stream, event.version - 1) + 1, (
+                "versions of a put follow each other"
+            )
+            after[event.stream] = event.version
+        for stream, version in expected.items():
+            if self.version(stream) != version:
+                raise errors.StreamConflict(stream=stream[:8], found=self.version(stream), expected=version)
+        for blob in put.blobs:
+            if len(blob.content) > BLOB_BYTES_MAX:
+                raise errors.Invalid(where="text", why=f"{len(blob.content)} bytes; at most {BLOB_BYTES_MAX}")
+
+    def _store(self, event: Recorded, name: str, state: bytes) -> None:
+        position = len(self.rows) + 1
+        cause = event.caused_by if event.caused_by >= 0 else position + event.caused_by
+        self._hash = link(self._hash, position, event.stream, event.version, name, cause, state)
+        self.rows.append(Row(position, event.stream, event.version, name, cause, state))
+        self._streams.setdefault(event.stream, []).append(position)
+        if event.body is not None:
+            self._bodies[position] = event.body
+        data = event.data
+        if (change := index_change(data)) is not None:
+            known = (data.priority, position) if isinstance(data, TaskQueued) else self._tasks[event.stream][:2]
+            self._tasks[event.stream] = (*known, change)
+        if isinstance(data, TaskClaimed):
+            self._runs[data.run] = (event.stream, position)
+
+    def _decoded(self, position: int, *, body: bool = False) -> Recorded:
+        return self._codec.decode(self.rows[position - 1], self._bodies.get(position) if body else None)
+
+    def stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        """See domain.ports.LogView."""
+        return [self._decoded(position) for position in self._streams.get(stream, [])[after:]]
+
+    def version(self, stream: str) -> int:
+        """See domain.ports.LogView."""
+        return len(self._streams.get(stream, []))
+
+    def task(self, task: str) -> Task | None:
+        """See domain.ports.LogView."""
+        return fold(self.stream(task))
+
+    def blob(self, scope: str, text: Text) -> bytes:
+        """See domain.ports.LogView."""
+        try:
+            return self._blobs[scope, text.sha256]
+        except KeyError:
+            raise errors.BlobNotFound(sha256=text.sha256[:12], scope=scope[:8]) from None
+
+    def paused(self) -> bool:
+        """See domain.ports.LogView."""
+        events = self._streams.get(DISPATCH, [])
+        return bool(events) and self.rows[events[-1] - 1].topic.startswith("dispatcher.paused.")
+
+    def ready(self, now_us: int, limit: int) -> list[str]:
+        """See domain.ports.LogView."""
+        due = [
+            (-priority, queued, task)
+            for task, (priority, queued, state) in self._tasks.items()
+            if state.status in CLAIMABLE and state.due_at_us <= now_us
+        ]
+        return [task for _, _, task in sorted(due)[:limit]]
+
+    def head(self) -> Head:
+        """See domain.ports.Log."""
+        return Head(len(self.rows), self._hash.hex() if self.rows else "")
+
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+        """See domain.ports.Log."""
+        last = len(self.rows) if upto is None else min(upto, len(self.rows))
+        return [self._decoded(position) for position in range(after + 1, min(last, after + limit) + 1)]
+
+    def run_events(self, run: str, *, bodies: bool, after: int = 0) -> Iterator[Recorded]:
+        """See domain.ports.Log."""
+        if run not in self._runs:
+            raise errors.IdNotFound(what="run", given=run)
+        task, claimed = self._runs[run]
+        upto = min((at for other, at in self._runs.values() if other == task and at > claimed), default=1 << 62)
+        mine = [position for position in self._streams[task] if claimed <= position < upto]
+        for stream in (run, output_stream(run)):
+            mine += self._streams.get(stream, [])
+        return (self._decoded(position, body=bodies) for position in sorted(mine) if position > after)
+
+    def output(self, run: str, after: int = 0, limit: int = 64) -> list[Recorded]:
+        """See domain.ports.Log."""
+        positions = self._streams.get(output_stream(run), [])[after : after + limit]
+        return [self._decoded(position, body=True) for position in positions]
+
+    def salt(self, run: str) -> bytes:
+        """See domain.ports.Log."""
+        return self._salts.get(output_stream(run), b"")
+
+    def running(self) -> list[Running]:
+        """See domain.ports.Log."""
+        claimed = sorted((queued, task, state) for task, (_, queued, state) in self._tasks.items() if state.run)
+        return [Running(task, state.run, state.dispatcher) for _, task, state in claimed]
+
+    def next_due_us(self) -> int | None:
+        """See domain.ports.Log."""
+        waiting = [
+            state.due_at_us for _, _, state in self._tasks.values() if state.status in CLAIMABLE and state.due_at_us
+        ]
+        return min(waiting, default=None)
+
+    def touched(self, after: int) -> tuple[int, set[str]]:
+        """See domain.ports.Log."""
+        return len(self.rows), {row.stream for row in self.rows[after:]}
+
+    def changed(self) -> bool:
+        """See domain.ports.Log."""
+        moved, self._seen = len(self.rows) != self._seen, len(self.rows)
+        return moved
+
+    def idle(self) -> None:
+        """See domain.ports.Log."""
+
+    def close(self) -> None:
+        """See domain.ports.Log."""

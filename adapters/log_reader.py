@@ -1,0 +1,134 @@
+"""Raw, read-only access to the SQLite log, for bulk readers and quick commands. Needs neither codec nor library."""
+
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+from domain import errors
+
+SCHEMA_MAX = 1
+SQLITE_VERSION = sqlite3.sqlite_version_info
+
+
+class RawRow(NamedTuple):
+    """An event as stored; `state` is JSON text."""
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    caused_by: int
+    state: str
+
+
+class LogReader:
+    """A read-only connection. Creates nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "log.db"
+        if not path.exists():
+            raise errors.HomeNotFound(folder=str(folder))
+        try:
+            self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5)
+            try:
+                found = self._db.execute("PRAGMA user_version").fetchone()[0]
+            except sqlite3.OperationalError:
+                found = self._without_lock(path)
+        except sqlite3.Error as problem:
+            raise errors.Corrupt(why=f"{path}: {problem}") from problem
+        if found > SCHEMA_MAX:
+            raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA_MAX}")
+
+    def _without_lock(self, path: Path) -> int:
+        """A folder that cannot be written: read the file as it lies, if nothing waits in its WAL."""
+        self._db.close()
+        wal = Path(f"{path}-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise errors.StoreFull(
+                path=str(path), why="the folder is read-only and the last events lie in its WAL file"
+            )
+        self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def head(self) -> tuple[int, bytes]:
+        """The last position and its hash."""
+        found = self._db.execute("SELECT position, hash FROM stored_events ORDER BY position DESC LIMIT 1").fetchone()
+        return (found[0], bytes(found[1])) if found else (0, bytes(32))
+
+    def hash_at(self, position: int) -> bytes | None:
+        """The chain hash of one event."""
+        found = self._db.execute("SELECT hash FROM stored_events WHERE position = ?", (position,)).fetchone()
+        return bytes(found[0]) if found else None
+
+    def rows(self, after: int, upto: int, limit: int) -> list[RawRow]:
+        """Events by position."""
+        found = self._db.execute(
+            "SELECT position, originator_id, originator_version, topic, caused_by, CAST(state AS TEXT)"
+            " FROM stored_events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+            (after, upto, limit),
+        )
+        return list(map(RawRow._make, found.fetchall()))
+
+    def bodies(self, after: int, upto: int) -> list[tuple[int, str]]:
+        """The texts of output events, undecodable bytes replaced."""
+        from adapters.compress import unpack
+
+        found = self._db.execute(
+            "SELECT position, codec, data FROM bodies WHERE position > ? AND position <= ? ORDER BY position",
+            (after, upto),
+        )
+        return [(position, unpack(codec, data).decode("utf-8", "replace")) for position, codec, data in found]
+
+    def running(self) -> list[tuple[str, str, str]]:
+        """Claimed tasks: task, run, dispatcher."""
+        return self._db.execute("SELECT task, run, dispatcher FROM task_index WHERE status = 'running'").fetchall()
+
+    def tasks(self, prefix: str, limit: int) -> list[str]:
+        """Ids of tasks that begin so."""
+        return self._ids(
+            "SELECT task FROM task_index WHERE task >= ? AND task < ? ORDER BY task LIMIT ?", prefix, limit
+        )
+
+    def runs(self, prefix: str, limit: int) -> list[str]:
+        """Ids of runs that begin so."""
+        return self._ids("SELECT run FROM run_index WHERE run >= ? AND run < ? ORDER BY run LIMIT ?", prefix, limit)
+
+    def _ids(self, query: str, prefix: str, limit: int) -> list[str]:
+        return [row[0] for row in self._db.execute(query, (prefix, prefix + "g", limit))]
+
+    def last_task(self, status: str = "") -> str | None:
+        """The newest task, of those with a status where one is given."""
+        where = "WHERE status = ?" if status else ""
+        found = self._db.execute(
+            f"SELECT task FROM task_index {where} ORDER BY queued DESC LIMIT 1",  # noqa: S608  # our own words
+            (status,) if status else (),
+        ).fetchone()
+        return found[0] if found else None
+
+    def last_run(self, *, failed: bool = False) -> str | None:
+        """The newest run, of those that failed or were lost where asked so."""
+        where = "WHERE state IN ('failed', 'lost')" if failed else ""
+        found = self._db.execute(
+            f"SELECT run FROM run_index {where} ORDER BY claimed DESC LIMIT 1"  # noqa: S608  # our own words
+        ).fetchone()
+        return found[0] if found else None
+
+    def run_state(self, run: str) -> str:
+        """The state of a run; empty when there is none."""
+        found = self._db.execute("SELECT state FROM run_index WHERE run = ?", (run,)).fetchone()
+        return found[0] if found else ""
+
+    def last_run_of(self, task: str) -> str | None:
+        """The newest run of a task."""
+        query = "SELECT run FROM run_index WHERE task = ? ORDER BY claimed DESC LIMIT 1"
+        found = self._db.execute(query, (task,)).fetchone()
+        return found[0] if found else None
+
+    def recent_runs(self, limit: int, since: int = 0) -> list[str]:
+        """Runs in the order of their claims, the newest `limit` of those claimed after a position."""
+        query = "SELECT run FROM run_index WHERE claimed > ? ORDER BY claimed DESC LIMIT ?"
+        return [row[0] for row in self._db.execute(query, (since, limit)).fetchall()][::-1]
+
+    def close(self) -> None:
+        """Give back the connection."""
+        self._db.close()

@@ -1,0 +1,81 @@
+"""The tables of the SQLite log, its hash chain, and the claim index that is kept in the same transaction."""
+
+import hashlib
+import sqlite3
+import struct
+
+from domain.events import Recorded, RunFinished, TaskClaimed, TaskQueued
+from domain.task import CLAIMABLE, index_change
+
+SCHEMA = 1
+
+TABLES = (
+    "CREATE TABLE stored_events(position INTEGER PRIMARY KEY, originator_id TEXT NOT NULL,"
+    " originator_version INTEGER NOT NULL, topic TEXT NOT NULL, caused_by INTEGER NOT NULL, state BLOB NOT NULL,"
+    " hash BLOB NOT NULL, UNIQUE(originator_id, originator_version)) STRICT",
+    "CREATE TRIGGER no_update BEFORE UPDATE ON stored_events BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    "CREATE TRIGGER no_delete BEFORE DELETE ON stored_events BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    "CREATE TRIGGER gapless BEFORE INSERT ON stored_events WHEN NEW.position IS NOT"
+    " (SELECT coalesce(max(position), 0) + 1 FROM stored_events) BEGIN SELECT RAISE(ABORT, 'position'); END",
+    # what may have to be erased lies apart from the events, which hold digests only
+    "CREATE TABLE bodies(position INTEGER PRIMARY KEY, codec INTEGER NOT NULL, data BLOB NOT NULL) STRICT",
+    "CREATE TABLE blobs(scope TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, codec INTEGER NOT NULL,"
+    " data BLOB NOT NULL, UNIQUE(scope, sha256)) STRICT",
+    "CREATE TABLE salts(stream TEXT PRIMARY KEY, salt BLOB NOT NULL) STRICT, WITHOUT ROWID",
+)
+
+# ready: 0 not claimable, 1 claimable in the order of claims, 2 claimable once due_at_us is reached
+INDEX = (
+    "CREATE TABLE task_index(task TEXT PRIMARY KEY, status TEXT NOT NULL, ready INTEGER NOT NULL,"
+    " priority INTEGER NOT NULL, queued INTEGER NOT NULL, due_at_us INTEGER NOT NULL, run TEXT NOT NULL,"
+    " dispatcher TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE INDEX task_ready ON task_index(priority DESC, queued) WHERE ready = 1",
+    "CREATE INDEX task_waiting ON task_index(due_at_us) WHERE ready = 2",
+    "CREATE INDEX task_running ON task_index(queued) WHERE status = 'running'",
+    "CREATE INDEX task_queued ON task_index(queued)",
+    "CREATE INDEX task_status ON task_index(status, queued)",
+    "CREATE TABLE run_index(run TEXT PRIMARY KEY, task TEXT NOT NULL, claimed INTEGER NOT NULL, state TEXT NOT NULL)"
+    " STRICT, WITHOUT ROWID",
+    "CREATE INDEX run_claimed ON run_index(claimed)",
+    "CREATE INDEX run_task ON run_index(task, claimed)",
+)
+
+_HEAD = struct.Struct(">32sQQQII").pack
+GENESIS = bytes(32)
+
+
+def link(  # noqa: PLR0913, PLR0917  # every column is covered
+    prev: bytes, position: int, stream: str, version: int, name: str, caused_by: int, state: bytes
+) -> bytes:
+    """The chain hash of an event: SHA-256 over the previous hash and every column, with lengths in the header."""
+    kind = name.encode()
+    header = _HEAD(prev, position, version, caused_by, len(kind), len(state))
+    return hashlib.sha256(header + stream.encode() + kind + state).digest()
+
+
+def apply_index(cursor: sqlite3.Cursor, event: Recorded, position: int) -> None:
+    """Bring the claim index up to date with an event."""
+    data = event.data
+    if isinstance(data, RunFinished):
+        cursor.execute("UPDATE run_index SET state = ? WHERE run = ?", (data.state, event.stream))
+        return
+    change = index_change(data)
+    if change is None:
+        return
+    ready = 0 if change.status not in CLAIMABLE else 2 if change.due_at_us else 1
+    if isinstance(data, TaskQueued):
+        row = (event.stream, change.status, ready, data.priority, position, change.due_at_us)
+        cursor.execute("INSERT INTO task_index VALUES (?, ?, ?, ?, ?, ?, '', '')", row)
+        return
+    if isinstance(data, TaskClaimed):
+        cursor.execute("INSERT INTO run_index VALUES (?, ?, ?, 'running')", (data.run, event.stream, position))
+    cursor.execute(
+        "UPDATE task_index SET status = ?, ready = ?, due_at_us = ?, run = ?, dispatcher = ? WHERE task = ?",
+        (change.status, ready, change.due_at_us, change.run, change.dispatcher, event.stream),
+    )
+
+
+READY = "SELECT task FROM task_index WHERE ready = 1 ORDER BY priority DESC, queued LIMIT ?"
+PROMOTE = "UPDATE task_index SET ready = 1 WHERE ready = 2 AND due_at_us <= ?"
+NEXT_DUE = "SELECT min(due_at_us) FROM task_index WHERE ready = 2"
+RUNNING = "SELECT task, run, dispatcher FROM task_index WHERE status = 'running' ORDER BY queued"

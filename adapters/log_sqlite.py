@@ -1,0 +1,488 @@
+"""The log in one SQLite file: every commit synced, positions contiguous, one hash chain, append-only by trigger.
+
+The classes of the eventsourcing library give pool, recorder and mapper; what is appended takes one path, `append`.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.sqlite import (
+    SQLiteApplicationRecorder,
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteDatastore,
+)
+
+from adapters.codec import Codec, Row
+from adapters.compress import pack, unpack
+from adapters.head_record import HeadRecord
+from adapters.log_schema import GENESIS, INDEX, NEXT_DUE, PROMOTE, READY, RUNNING, SCHEMA, TABLES, apply_index, link
+from domain import errors
+from domain.bounds import BLOB_BYTES_MAX
+from domain.events import Put, Recorded, Text
+from domain.ids import DISPATCH, output_stream, text_of
+from domain.ports import Appended, Head, LogView, Running, Work
+from domain.task import Task, fold
+
+Answer = TypeVar("Answer")
+
+BUSY_S = 5.0
+COLUMNS = "position, originator_id, originator_version, topic, caused_by, state"
+PRAGMAS = ("synchronous=FULL", "wal_autocheckpoint=1000", "recursive_triggers=ON", "trusted_schema=OFF")
+
+
+class Pool(SQLiteConnectionPool):
+    """Connections that sync every commit."""
+
+    def _create_connection(self) -> SQLiteConnection:
+        connection = super()._create_connection()
+        raw = connection._sqlite_conn  # noqa: SLF001  # the library offers no hook for pragmas
+        raw.row_factory = None
+        for pragma in PRAGMAS:
+            raw.execute(f"PRAGMA {pragma}")
+        if raw.execute("PRAGMA synchronous").fetchone()[0] < 2:  # noqa: PLR2004  # FULL
+            raise errors.Corrupt(why="SQLite did not accept synchronous=FULL")
+        return connection
+
+
+class Recorder(SQLiteApplicationRecorder):
+    """The library's recorder on our table, for its readers and followers. Appending goes through the log."""
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Nothing: the log makes its tables in one transaction of its own."""
+        return []
+
+    def select_events(
+        self,
+        originator_id: Any,  # noqa: ANN401  # the library allows UUID and str
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """The events of one stream."""
+        order = "DESC" if desc else "ASC"
+        where = (
+            f"originator_id=? AND originator_version>? AND originator_version<=? ORDER BY originator_version {order}"
+        )
+        upto = 1 << 62 if lte is None else lte
+        rows = self._select(f"{where} LIMIT ?", originator_id, gt or 0, upto, -1 if limit is None else limit)
+        return [StoredEvent(row.stream, row.version, row.topic, row.state) for row in rows]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[Notification]:
+        """The events from a position on."""
+        marks = f"AND topic IN ({','.join('?' * len(topics))}) " if topics else ""
+        first = (start or 0) + (not inclusive_of_start)
+        upto = 1 << 62 if stop is None else stop
+        rows = self._select(
+            f"position>=? AND position<=? {marks}ORDER BY position LIMIT ?", first, upto, *topics, limit
+        )
+        return [Notification(row.stream, row.version, row.topic, row.state, row.position) for row in rows]
+
+    def _select(self, where: str, *parameters: object) -> list[Row]:
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(f"SELECT {COLUMNS} FROM stored_events WHERE {where}", parameters)  # noqa: S608  # ours
+            return [Row(*row) for row in cursor.fetchall()]
+
+
+class View:
+    """Reading through one cursor: inside an append's transaction, or on a connection of its own."""
+
+    def __init__(self, cursor: sqlite3.Cursor, codec: Codec) -> None:
+        self._cursor = cursor
+        self._codec = codec
+
+    def stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        """See domain.ports.LogView."""
+        where = "originator_id = ? AND originator_version > ? ORDER BY originator_version"
+        self._cursor.execute(f"SELECT {COLUMNS} FROM stored_events WHERE {where}", (stream, after))  # noqa: S608
+        return [self._codec.decode(Row(*row)) for row in self._cursor.fetchall()]
+
+    def version(self, stream: str) -> int:
+        """See domain.ports.LogView."""
+        self._cursor.execute("SELECT max(originator_version) FROM stored_events WHERE originator_id = ?", (stream,))
+        found = self._cursor.fetchone()[0]
+        return int(found) if found else 0
+
+    def task(self, task: str) -> Task | None:
+        """See domain.ports.LogView."""
+        return fold(self.stream(task))
+
+    def blob(self, scope: str, text: Text) -> bytes:
+        """See domain.ports.LogView."""
+        self._cursor.execute("SELECT codec, data FROM blobs WHERE scope = ? AND sha256 = ?", (scope, text.sha256))
+        found = self._cursor.fetchone()
+        if found is None:
+            raise errors.BlobNotFound(sha256=text.sha256[:12], scope=scope[:8])
+        return unpack(*found)
+
+    def paused(self) -> bool:
+        """See domain.ports.LogView."""
+        self._cursor.execute(
+            "SELECT topic FROM stored_events WHERE originator_id = ? ORDER BY originator_version DESC LIMIT 1",
+            (DISPATCH,),
+        )
+        found = self._cursor.fetchone()
+        return found is not None and str(found[0]).startswith("dispatcher.paused.")
+
+    def ready(self, now_us: int, limit: int) -> list[str]:
+        """See domain.ports.LogView. Becoming due is a change of the index, no event."""
+        self._cursor.execute(PROMOTE, (now_us,))
+        self._cursor.execute(READY, (limit,))
+        return [row[0] for row in self._cursor.fetchall()]
+
+
+class _Batch:
+    """One transaction in the making: checks each put, collects its rows, writes them before anybody reads."""
+
+    def __init__(self, cursor: sqlite3.Cursor, codec: Codec) -> None:
+        self._cursor = cursor
+        self._codec = codec
+        self._rows: list[tuple[int, str, int, str, int, bytes, bytes]] = []
+        self._versions: dict[str, int] = {}
+        self.written: list[Row] = []
+        self._view = View(cursor, codec)
+        cursor.execute("SELECT position, hash FROM stored_events ORDER BY position DESC LIMIT 1")
+        last: tuple[int, bytes] = cursor.fetchone() or (0, GENESIS)
+        self.position, self.hash = last
+
+    def add(self, work: Work) -> Appended | Exception:
+        """Take a work in, whole or not at all."""
+        if not isinstance(work, Put):
+            self.flush()
+            try:
+                made = work(self._view)
+            except Exception as problem:  # noqa: BLE001  # the caller's own error; the others' works go on
+                return problem
+            if made is None:
+                return ()
+            work = made
+        try:
+            versions = self._checked(work)
+            encoded = [self._codec.encode(event) for event in work.events]
+        except errors.RtError as problem:
+            return problem
+        first = self.position + 1
+        for event, (name, state) in zip(work.events, encoded, strict=True):
+            self._link(event, name, state)
+        self._versions.update(versions)
+        self._attach(work)
+        return range(first, self.position + 1)
+
+    def flush(self) -> None:
+        """Write the collected rows."""
+        if self._rows:
+            self._cursor.executemany("INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)", self._rows)
+            self.written += [Row(*row[:6]) for row in self._rows]
+            self._rows = []
+
+    def _checked(self, put: Put) -> dict[str, int]:
+        """The streams' versions after the put. Raises StreamConflict."""
+        expected = dict(put.fence)
+        after: dict[str, int] = {}
+        for event in put.events:
+            if event.stream not in after:
+                expected[event.stream] = event.version - 1
+            assert event.version == after.get(event.stream, event.version - 1) + 1, (
+                "versions of a put follow each other"
+            )
+            after[event.stream] = event.version
+        for stream, version in expected.items():
+            found = self._versions.get(stream)
+            found = self._view.version(stream) if found is None else found
+            if found != version:
+                raise errors.StreamConflict(stream=stream[:8], found=found, expected=version)
+        for blob in put.blobs:
+            if len(blob.content) > BLOB_BYTES_MAX:
+                raise errors.Invalid(where="text", why=f"{len(blob.content)} bytes; at most {BLOB_BYTES_MAX}")
+        return after
+
+    def _link(self, event: Recorded, name: str, state: bytes) -> None:
+        self.position += 1
+        cause = event.caused_by if event.caused_by >= 0 else self.position + event.caused_by
+        self.hash = link(self.hash, self.position, event.stream, event.version, name, cause, state)
+        self._rows.append((self.position, event.stream, event.version, name, cause, state, self.hash))
+        if event.body is not None:
+            self._cursor.execute("INSERT INTO bodies VALUES (?, ?, ?)", (self.position, *pack(event.body)))
+        else:
+            apply_index(self._cursor, event, self.position)
+
+    def _attach(self, put: Put) -> None:
+        for blob in put.blobs:
+            row = (blob.scope, text_of(blob.content).sha256, len(blob.content), *pack(blob.content))
+            self._cursor.execute("INSERT INTO blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+        for stream, salt in put.salts.items():
+            self._cursor.execute("INSERT INTO salts VALUES (?, ?) ON CONFLICT DO NOTHING", (stream, salt))
+
+
+class SqliteLog:
+    """The log in `folder/log.db`, with its head record in `folder/head.json`. Thread-safe."""
+
+    def __init__(self, folder: Path, *, create: bool = False, codec: Codec | None = None) -> None:
+        self.path = folder / "log.db"
+        self._codec = codec or Codec()
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._record = HeadRecord(folder / "head.json")
+        recorded = self._record.read()  # before the log's end: what is appended meanwhile must not look lost
+        if not create and not self.path.exists():
+            raise errors.HomeNotFound(folder=str(folder))
+        try:
+            if create:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._datastore = SQLiteDatastore(str(self.path), originator_id_type="text")
+            self._datastore.pool.close()
+            self._datastore.pool = Pool(db_name=str(self.path), lock_timeout=int(BUSY_S))
+            self._connection = self._datastore.pool.get_connection(is_writer=True)
+            self._writer = self._connection._sqlite_conn  # noqa: SLF001  # held for the log's life
+            self._prepare(create=create)
+        except (sqlite3.Error, OSError) as problem:
+            raise _translated(problem, self.path) from problem
+        self.recorder = Recorder(self._datastore)
+        self._seen = -1
+        self._watch = self._reader()
+        self._record.check(recorded, self.head().position, self._hash_at)
+
+    def _prepare(self, *, create: bool) -> None:
+        found = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if found > SCHEMA:
+            raise errors.NewerLog(what=str(self.path), found=f"schema {found}", known=f"schema {SCHEMA}")
+        if found == SCHEMA or not create:
+            if found != SCHEMA:
+                raise errors.Corrupt(why=f"{self.path} is not a log of rt")
+            return
+        self._writer.execute("BEGIN IMMEDIATE")
+        if self._writer.execute("PRAGMA user_version").fetchone()[0] == 0:  # else another process was faster
+            for statement in TABLES + INDEX:
+                self._writer.execute(statement)
+            self._writer.execute(f"PRAGMA user_version = {SCHEMA}")
+        self._writer.execute("COMMIT")
+
+    def append(self, works: Sequence[Work]) -> list[Appended | Exception]:
+        """See domain.ports.Log."""
+        with self._lock:
+            cursor = self._writer.cursor()
+            batch: _Batch | None = None
+            results: list[Appended | Exception] = []
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                batch = _Batch(cursor, self._codec)
+                results = [batch.add(work) for work in works]
+                batch.flush()
+                cursor.execute("COMMIT")
+            except sqlite3.Error as problem:
+                self._roll_back()
+                if batch is None or not self._is_there(batch.written):
+                    raise _translated(problem, self.path) from problem
+            except BaseException:
+                self._roll_back()
+                raise
+            self._record.advance(batch.position, batch.hash.hex())
+            return results
+
+    def _roll_back(self) -> None:
+        try:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        except sqlite3.Error as problem:
+            raise errors.OutcomeUnknown(why=str(problem)) from problem
+
+    def _is_there(self, rows: list[Row]) -> bool:
+        """Whether a commit that reported an error happened: the rows are in the log, byte for byte."""
+        if not rows:
+            return False
+        try:
+            reader = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+            try:
+                last = rows[-1]
+                found = reader.execute(f"SELECT {COLUMNS} FROM stored_events WHERE position = ?", (last.position,))  # noqa: S608
+                return bool(found.fetchone() == tuple(last))
+            finally:
+                reader.close()
+        except sqlite3.Error as problem:
+            raise errors.OutcomeUnknown(why=str(problem)) from problem
+
+    def _reader(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{self.path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S
+        )
+        self._readers: list[sqlite3.Connection]
+        if not hasattr(self, "_readers"):
+            self._readers = []
+        self._readers.append(connection)
+        return connection
+
+    def _cursor(self) -> sqlite3.Cursor:
+        """A cursor on this thread's read connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._reader()
+        cursor: sqlite3.Cursor = connection.cursor()
+        return cursor
+
+    def _view(self) -> View:
+        return View(self._cursor(), self._codec)
+
+    def stream(self, stream: str, after: int = 0) -> list[Recorded]:
+        """See domain.ports.LogView."""
+        return self._view().stream(stream, after)
+
+    def version(self, stream: str) -> int:
+        """See domain.ports.LogView."""
+        return self._view().version(stream)
+
+    def task(self, task: str) -> Task | None:
+        """See domain.ports.LogView."""
+        return self._view().task(task)
+
+    def blob(self, scope: str, text: Text) -> bytes:
+        """See domain.ports.LogView."""
+        return self._view().blob(scope, text)
+
+    def paused(self) -> bool:
+        """See domain.ports.LogView."""
+        return self._view().paused()
+
+    def ready(self, now_us: int, limit: int) -> list[str]:
+        """See domain.ports.LogView; outside a transaction what just became due is counted in, not moved."""
+        cursor = self._cursor()
+        cursor.execute(
+            "SELECT task FROM task_index WHERE ready = 1 OR (ready = 2 AND due_at_us <= ?)"
+            " ORDER BY priority DESC, queued LIMIT ?",
+            (now_us, limit),
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+    def head(self) -> Head:
+        """See domain.ports.Log."""
+        found = (
+            self._cursor().execute("SELECT position, hash FROM stored_events ORDER BY position DESC LIMIT 1").fetchone()
+        )
+        return Head(found[0], found[1].hex()) if found else Head(0, "")
+
+    def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
+        """See domain.ports.Log."""
+        where = "position > ? AND position <= ? ORDER BY position LIMIT ?"
+        cursor = self._cursor()
+        cursor.execute(f"SELECT {COLUMNS} FROM stored_events WHERE {where}", (after, upto or 1 << 62, limit))  # noqa: S608
+        return [self._codec.decode(Row(*row)) for row in cursor.fetchall()]
+
+    def run_events(self, run: str, *, bodies: bool, after: int = 0) -> Iterator[Recorded]:
+        """See domain.ports.Log."""
+        cursor = self._cursor()
+        found = cursor.execute("SELECT task, claimed FROM run_index WHERE run = ?", (run,)).fetchone()
+        if found is None:
+            raise errors.IdNotFound(what="run", given=run)
+        task, claimed = found
+        query = "SELECT coalesce(min(claimed), 1 << 62) FROM run_index WHERE task = ? AND claimed > ?"
+        upto = cursor.execute(query, (task, claimed)).fetchone()[0]
+        part = "SELECT position FROM stored_events WHERE originator_id = ?"
+        cursor.execute(
+            f"SELECT {COLUMNS}, {'b.codec, b.data' if bodies else 'NULL, NULL'} FROM stored_events"  # noqa: S608
+            f" {'LEFT JOIN bodies b USING (position)' if bodies else ''} WHERE position > ? AND position IN"
+            f" ({part} AND position >= ? AND position < ? UNION ALL {part} UNION ALL {part}) ORDER BY position",
+            (after, task, claimed, upto, run, output_stream(run)),
+        )
+        return self._decoded(cursor)
+
+    def _decoded(self, cursor: sqlite3.Cursor) -> Iterator[Recorded]:
+        while rows := cursor.fetchmany(500):
+            for row in rows:
+                yield self._codec.decode(Row(*row[:6]), None if row[7] is None else unpack(row[6], row[7]))
+
+    def output(self, run: str, after: int = 0, limit: int = 64) -> list[Recorded]:
+        """See domain.ports.Log."""
+        cursor = self._cursor()
+        cursor.execute(
+            f"SELECT {COLUMNS}, b.codec, b.data FROM stored_events LEFT JOIN bodies b USING (position)"  # noqa: S608
+            " WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version LIMIT ?",
+            (output_stream(run), after, limit),
+        )
+        return list(self._decoded(cursor))
+
+    def salt(self, run: str) -> bytes:
+        """See domain.ports.Log."""
+        found = self._cursor().execute("SELECT salt FROM salts WHERE stream = ?", (output_stream(run),)).fetchone()
+        return bytes(found[0]) if found else b""
+
+    def running(self) -> list[Running]:
+        """See domain.ports.Log."""
+        return [Running(*row) for row in self._cursor().execute(RUNNING).fetchall()]
+
+    def next_due_us(self) -> int | None:
+        """See domain.ports.Log."""
+        found = self._cursor().execute(NEXT_DUE).fetchone()[0]
+        return None if found is None else int(found)
+
+    def touched(self, after: int) -> tuple[int, set[str]]:
+        """See domain.ports.Log."""
+        cursor = self._cursor()
+        cursor.execute(
+            "SELECT position, originator_id FROM stored_events WHERE position > ? ORDER BY position", (after,)
+        )
+        rows = cursor.fetchall()
+        return (rows[-1][0] if rows else after), {row[1] for row in rows}
+
+    def changed(self) -> bool:
+        """See domain.ports.Log: SQLite's own counter, which a connection that never writes sees move."""
+        now: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
+        moved, self._seen = now != self._seen, now
+        return moved
+
+    def _hash_at(self, position: int) -> str:
+        found = self._cursor().execute("SELECT hash FROM stored_events WHERE position = ?", (position,)).fetchone()
+        return found[0].hex() if found else ""
+
+    def bulk(self, task: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Lend the write connection to whole-log work (`adapters.archive`), then note the new end."""
+        with self._lock:
+            try:
+                answer = task(self._writer)
+            except sqlite3.Error as problem:
+                raise _translated(problem, self.path) from problem
+        head = self.head()
+        self._record.advance(head.position, head.hash)
+        return answer
+
+    def idle(self) -> None:
+        """See domain.ports.Log: the head record catches up, the WAL shrinks."""
+        self._record.flush()
+        with self._lock:
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """See domain.ports.Log."""
+        self._record.flush()
+        for reader in self._readers:
+            reader.close()
+        self._datastore.pool.put_connection(self._connection)
+        self._datastore.close()
+
+
+def _translated(problem: Exception, path: Path) -> errors.RtError:
+    why = str(problem)
+    if "locked" in why or "busy" in why:
+        return errors.LogBusy(seconds=int(BUSY_S))
+    if isinstance(problem, OSError) or any(
+        word in why for word in ("full", "readonly", "unable to open", "permission")
+    ):
+        return errors.StoreFull(path=str(path), why=why)
+    if "malformed" in why or "not a database" in why:
+        return errors.Corrupt(why=why)
+    return errors.OutcomeUnknown(why=why)
+
+
+__all__ = ["LogView", "SqliteLog"]

@@ -1,0 +1,181 @@
+"""The small sources of nondeterminism: clock, ids, environment, files, and who is alive. Each with its fake."""
+
+import fcntl
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class SystemClock:
+    """See domain.ports.Clock."""
+
+    def now_us(self) -> int:
+        """See domain.ports.Clock."""
+        return time.time_ns() // 1000
+
+    def monotonic_s(self) -> float:
+        """See domain.ports.Clock."""
+        return time.monotonic()
+
+
+class RandomIds:
+    """See domain.ports.Ids."""
+
+    def new(self) -> str:
+        """See domain.ports.Ids."""
+        return uuid.uuid4().hex
+
+    def salt(self) -> bytes:
+        """See domain.ports.Ids."""
+        return secrets.token_bytes(16)
+
+
+class CountedIds:
+    """Ids that count: for tests and the simulator. Valid UUIDv4s all the same."""
+
+    def __init__(self, first: int = 1) -> None:
+        self._next = first
+
+    def new(self) -> str:
+        """See domain.ports.Ids."""
+        number, self._next = self._next, self._next + 1
+        return uuid.UUID(int=(number << 96) | number, version=4).hex
+
+    def salt(self) -> bytes:
+        """See domain.ports.Ids."""
+        return bytes.fromhex(self.new())
+
+
+class SystemEnvironment:
+    """See domain.ports.Environment."""
+
+    def all(self) -> Mapping[str, str]:
+        """See domain.ports.Environment."""
+        return os.environ
+
+
+class FixedEnvironment:
+    """Variables as given."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = dict(variables)
+
+    def all(self) -> Mapping[str, str]:
+        """See domain.ports.Environment."""
+        return self._variables
+
+
+class DiskFiles:
+    """See domain.ports.Files."""
+
+    def read(self, path: str) -> bytes | None:
+        """See domain.ports.Files."""
+        try:
+            return Path(path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: bytes) -> None:
+        """See domain.ports.Files."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.new")
+        try:
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(target)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def remove(self, path: str) -> None:
+        """See domain.ports.Files."""
+        Path(path).unlink(missing_ok=True)
+
+
+class MemoryFiles:
+    """Files in a dict."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+
+    def read(self, path: str) -> bytes | None:
+        """See domain.ports.Files."""
+        return self._files.get(path)
+
+    def write(self, path: str, content: bytes) -> None:
+        """See domain.ports.Files."""
+        self._files[path] = content
+
+    def remove(self, path: str) -> None:
+        """See domain.ports.Files."""
+        self._files.pop(path, None)
+
+
+class FileLocks:
+    """See domain.ports.Liveness: a lock file a dispatcher, held by an open descriptor; the kernel drops it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: dict[str, int] = {}
+
+    def hold(self, dispatcher: str) -> None:
+        """See domain.ports.Liveness."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._folder / f"{dispatcher}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        self._held[dispatcher] = descriptor
+
+    def drop(self, dispatcher: str) -> None:
+        """See domain.ports.Liveness."""
+        (self._folder / f"{dispatcher}.lock").unlink(missing_ok=True)
+        os.close(self._held.pop(dispatcher))
+
+    def alive(self, dispatcher: str) -> bool:
+        """See domain.ports.Liveness."""
+        if dispatcher in self._held:
+            return True
+        path = self._folder / f"{dispatcher}.lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            path.unlink(missing_ok=True)  # its holder is dead, and an id is never used again
+            return False
+        finally:
+            os.close(descriptor)
+
+
+class MemoryLocks:
+    """Locks of a world of simulated dispatchers; `die` is what the kernel does."""
+
+    def __init__(self, holders: set[str] | None = None) -> None:
+        self.holders: set[str] = set() if holders is None else holders
+
+    def hold(self, dispatcher: str) -> None:
+        """See domain.ports.Liveness."""
+        self.holders.add(dispatcher)
+
+    def drop(self, dispatcher: str) -> None:
+        """See domain.ports.Liveness."""
+        self.holders.discard(dispatcher)
+
+    def alive(self, dispatcher: str) -> bool:
+        """See domain.ports.Liveness."""
+        return dispatcher in self.holders
