@@ -1,0 +1,1 @@
+"""Tables computed from the log by DuckDB; disposable at any time."""

@@ -1,0 +1,168 @@
+"""The projection file: held open by nobody. Whoever asks locks it, catches up with the log, asks, and closes it.
+
+Rows and position commit together, with the chain hash, so that a log whose tail was lost and written again is
+noticed. A damaged or outdated file is set aside and rebuilt.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import duckdb
+
+from domain import errors
+from projections import tables
+
+BATCH = 50_000
+_BODIES_AT_ONCE = 500  # positions; at most 64 KiB of text each
+Answer = TypeVar("Answer")
+Database = duckdb.DuckDBPyConnection
+
+
+class Feed(Protocol):
+    """The log as the projection reads it (`adapters.log_reader.LogReader`)."""
+
+    def head(self) -> tuple[int, bytes]:
+        """The last position and its hash."""
+        ...
+
+    def hash_at(self, position: int) -> bytes | None:
+        """The chain hash of one event."""
+        ...
+
+    def rows(self, after: int, upto: int, limit: int) -> Sequence[tuple[int, str, int, str, int, str]]:
+        """Events by position."""
+        ...
+
+    def bodies(self, after: int, upto: int) -> Sequence[tuple[int, str]]:
+        """Texts of output events."""
+        ...
+
+
+class Stale(Exception):  # caught here: the file is set aside
+    """Another schema, or the log's tail was lost and written again."""
+
+
+class Projection:
+    """The projection of one log, in `folder/projection.duckdb`."""
+
+    def __init__(self, folder: Path, feed: Feed, progress: Callable[[int, int], None] | None = None) -> None:
+        self._path = folder / "projection.duckdb"
+        self._feed = feed
+        self._progress = progress or (lambda _done, _total: None)
+
+    def ask(self, question: Callable[[Database, int], Answer]) -> Answer:
+        """Answer a question on tables that are caught up with the head as it was at the start; it gets the position.
+
+        Raises ProjectionFailed when an event breaks a table even in a fresh file.
+        """
+        with self._lock():
+            return self._ask(question)
+
+    def copy(self, target: Path) -> int:
+        """A private copy, caught up; the position at which it is true. Others wait only while it is made."""
+
+        def checkpoint(database: Database, position: int) -> int:
+            database.execute("CHECKPOINT")
+            return position
+
+        with self._lock():
+            position = self._ask(checkpoint)
+            shutil.copyfile(self._path, target)
+        return position
+
+    def rebuild(self) -> int:
+        """Throw the tables away and compute them from the whole log; the position reached."""
+        with self._lock():
+            for part in ("", ".wal"):
+                Path(f"{self._path}{part}").unlink(missing_ok=True)
+            return self._ask(lambda _database, position: position)
+
+    def _ask(self, question: Callable[[Database, int], Answer]) -> Answer:
+        try:
+            return self._once(question)
+        except duckdb.ProgrammingError:  # the question is wrong, not the file
+            raise
+        except (duckdb.Error, Stale, errors.ProjectionFailed):
+            self._set_aside()
+        return self._once(question)
+
+    def _once(self, question: Callable[[Database, int], Answer]) -> Answer:
+        database: Database | None = None
+        try:
+            database = duckdb.connect(str(self._path), config={"threads": 2})
+            return question(database, self._catch_up(database))
+        finally:  # an open handle would keep a damaged file alive in this process
+            if database is not None:
+                database.close()
+
+    def _catch_up(self, database: Database) -> int:
+        head, head_hash = self._feed.head()  # read once: the bound
+        at, known = self._stored(database)
+        if at > head or (at and self._feed.hash_at(at) != known):
+            raise Stale
+        first = at
+        while at < head:
+            try:
+                at = self._ingest(database, at, head, head_hash)
+            except duckdb.Error as problem:
+                raise errors.ProjectionFailed(why=f"after position {at}: {str(problem)[:300]}") from problem
+            self._progress(at - first, head - first)
+        return head
+
+    @staticmethod
+    def _stored(database: Database) -> tuple[int, bytes]:
+        if not database.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchone():
+            database.execute("BEGIN")
+            for statement in tables.create_statements():
+                database.execute(statement)
+            database.execute("INSERT INTO meta VALUES (?, 0, ?)", [tables.SCHEMA, bytes(32)])
+            database.execute("COMMIT")
+        found = database.execute("SELECT schema, position, hash FROM meta").fetchone()
+        if found is None or found[0] != tables.SCHEMA:
+            raise Stale
+        return int(found[1]), bytes(found[2])
+
+    def _ingest(self, database: Database, at: int, head: int, head_hash: bytes) -> int:
+        rows = self._feed.rows(at, head, BATCH)
+        last = rows[-1][0]
+        database.execute("BEGIN")
+        database.execute(tables.INCOMING)
+        _append(database, "incoming", rows)
+        database.execute(tables.BODIES)
+        if any(row[3].startswith("output.") for row in rows):
+            for start in range(at, last, _BODIES_AT_ONCE):
+                _append(database, "bodies", self._feed.bodies(start, min(start + _BODIES_AT_ONCE, last)))
+        database.execute(tables.FRESH)
+        for statement in tables.UPDATES:
+            database.execute(statement)
+        known = head_hash if last == head else self._feed.hash_at(last)
+        database.execute("UPDATE meta SET position = ?, hash = ?", [last, known])
+        database.execute("COMMIT")
+        return last
+
+    def _set_aside(self) -> None:
+        for part in ("", ".wal"):
+            found = Path(f"{self._path}{part}")
+            if found.exists():
+                found.replace(f"{found}.set-aside")
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _append(database: Database, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        appender = database.appender(table)
+        appender.append_rows(rows if isinstance(rows, list) else list(rows))
+        appender.flush()  # without it rows would be dropped silently

@@ -1,0 +1,111 @@
+"""The child in which user SQL runs: a private copy, read-only, no files, no network, bounded memory and time.
+
+Settings alone are no fence, so the process itself is limited before DuckDB is loaded. Reads one JSON request from
+standard input, writes one JSON answer.
+"""
+
+import json
+import os
+import resource
+import sys
+from typing import Any
+
+LOCKED: dict[str, str | bool | int | float | list[str]] = {
+    "access_mode": "READ_ONLY",
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",
+    "temp_directory": "",
+    "max_temp_directory_size": "0B",
+    "memory_limit": "512MB",
+    "threads": "1",
+    "lock_configuration": "true",
+}
+ALLOWED = ("SELECT", "EXPLAIN")
+_ADDRESS_BYTES = 2 << 30
+_FILES = 32
+
+
+def main() -> None:
+    """Answer one query and leave."""
+    request = json.load(sys.stdin)
+    cpu = int(request["cpu_s"])
+    limits = (
+        (resource.RLIMIT_AS, _ADDRESS_BYTES),
+        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _FILES),
+    )
+    for what, most in limits:
+        resource.setrlimit(what, (most, most))
+    try:
+        answer = _answer(request)
+    except MemoryError:
+        answer = {"refused": "the query needs more memory than it may have"}
+    json.dump(answer, sys.stdout, default=_plain)
+    sys.stdout.flush()
+    os._exit(0)  # DuckDB's threads may hang in a limit; nothing is left to tidy
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    import duckdb
+
+    try:
+        database = duckdb.connect(request["path"], config=LOCKED)
+        refused = _refused(database, request["sql"])
+        if refused:
+            return {"refused": refused}
+        return _rows(database.execute(request["sql"]), request["rows"], request["bytes"])
+    except (duckdb.PermissionException, duckdb.OutOfMemoryException) as problem:
+        return {"refused": _text(problem)}
+    except duckdb.InvalidInputException as problem:
+        text = _text(problem)
+        return {"refused" if "read-only" in text or "disabled" in text else "error": text}
+    except duckdb.Error as problem:
+        return {"error": _text(problem)}
+
+
+def _refused(database: Any, sql: str) -> str:  # noqa: ANN401  # duckdb is loaded behind the limits
+    statements = database.extract_statements(sql)
+    if len(statements) != 1:
+        return f"one statement, please; this is {len(statements)}"
+    try:
+        kind = statements[0].type.name
+    except Exception:  # noqa: BLE001  # a statement that does not even know its type is no SELECT
+        kind = "UNKNOWN"
+    return "" if kind in ALLOWED else f"only SELECT is answered, this is {kind}"
+
+
+def _rows(result: Any, rows_max: int, bytes_max: int) -> dict[str, Any]:  # noqa: ANN401  # duckdb is loaded behind the limits
+    rows: list[Any] = []
+    room = bytes_max
+    cut = False
+    while not cut and (part := result.fetchmany(200)):
+        for row in part:
+            room -= len(json.dumps(row, default=_plain))
+            cut = room < 0 or len(rows) == rows_max
+            if cut:
+                break
+            rows.append(row)
+    columns = [column[0] for column in result.description]
+    return {
+        "columns": columns,
+        "types": [str(column[1]) for column in result.description],
+        "rows": rows,
+        "truncated": cut,
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    return str(value)
+
+
+def _text(problem: Exception) -> str:
+    return str(problem)[:1000]

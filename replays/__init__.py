@@ -1,0 +1,1 @@
+"""Replay of recorded runs through today's core, and golden logs."""

@@ -1,0 +1,183 @@
+"""Replay: the recorded facts of a run through today's core, its consequences compared with the recorded ones.
+
+Opens no socket, starts no process, appends nothing. A missing or surplus consequence is a difference, never a call.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from domain import run as core
+from domain.advance import stream_of
+from domain.events import Consequence, OutputAppended, Payload, Recorded
+
+Kind = Literal["field", "event", "missing", "surplus", "digest", "error"]
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """The first place where today's core does not derive what the log says; None on the side where nothing is."""
+
+    kind: Kind
+    position: int
+    event: str
+    field: str
+    recorded: str | None
+    today: str | None
+    fact_position: int  # the fact that it was derived from
+    fact: str
+
+    def __str__(self) -> str:
+        """One paragraph for people."""
+        lines = [
+            f"first difference at position {self.position}: {self.event}"
+            + (f", field {self.field}" if self.field else "")
+        ]
+        lines.append(f"  recorded  {'nothing' if self.recorded is None else self.recorded}")
+        lines.append(f"  today     {'nothing' if self.today is None else self.today}")
+        lines.append(f"  derived from position {self.fact_position}: {self.fact}")
+        return "\n".join(lines)
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay found."""
+
+    run: str
+    events: int
+    consequences: int
+    output_bytes: int
+    state: str
+    difference: Difference | None
+
+
+def replay(events: Iterable[Recorded], salt: bytes = b"") -> Replayed:
+    """Replay a run from its events by position (`Log.run_events`). Bodies, where they are given, are checked too."""
+    replaying = _Replaying(salt)
+    for event in events:
+        if replaying.take(event):
+            break
+    else:
+        replaying.finish()
+    state = replaying.state
+    return Replayed(
+        run=state.run if state else "",
+        events=replaying.events,
+        consequences=replaying.consequences,
+        output_bytes=replaying.output_bytes,
+        state=state.status.value if state else "",
+        difference=replaying.difference,
+    )
+
+
+class _Replaying:
+    """The state of one replay."""
+
+    def __init__(self, salt: bytes) -> None:
+        self.state: core.Run | None = None
+        self.events = 0
+        self.consequences = 0
+        self.output_bytes = 0
+        self.difference: Difference | None = None
+        self._salt = salt
+        self._expected: deque[Consequence] = deque()
+        self._fact: Recorded | None = None
+        self._last = 0
+
+    def take(self, event: Recorded) -> bool:
+        """Take the next event in; whether to stop."""
+        self.events += 1
+        self._last = event.position
+        data = event.data
+        if isinstance(data, Consequence):
+            self.consequences += 1
+            self._compare(event, data)
+        else:
+            self._missing(event.position)
+            if self.difference is None:
+                self._feed(event)
+        return self.difference is not None
+
+    def finish(self) -> None:
+        """Nothing follows: all that was derived must have been recorded."""
+        self._missing(self._last)
+
+    def _feed(self, fact: Recorded) -> None:
+        self._fact = fact
+        if isinstance(fact.data, OutputAppended) and fact.body is not None:
+            self.output_bytes += len(fact.body)
+            digest = hashlib.sha256(self._salt + fact.body).hexdigest()
+            if digest != fact.data.digest:
+                self._differs("digest", fact, "digest", fact.data.digest, digest)
+                return
+        try:
+            step = core.step(self.state, fact)
+        except Exception as problem:  # noqa: BLE001  # today's core refusing a fact is a difference to show
+            self._differs("error", fact, "", _name(fact.data), f"{type(problem).__name__}: {problem}")
+            return
+        self.state = step.state
+        self._expected.extend(step.consequences)
+
+    def _compare(self, event: Recorded, recorded: Consequence) -> None:
+        if not self._expected:
+            self._differs("surplus", event, "", show(recorded), None)
+            return
+        today = self._expected.popleft()
+        if type(today) is not type(recorded):
+            self._differs("event", event, "event", show(recorded), show(today))
+            return
+        for field in recorded.__struct_fields__:
+            was, now = getattr(recorded, field), getattr(today, field)
+            if was != now:
+                self._differs("field", event, field, _value(was), _value(now))
+                return
+        assert self.state is not None, "a consequence follows a fact"
+        if event.stream != stream_of(self.state, today):
+            self._differs("field", event, "stream", event.stream, stream_of(self.state, today))
+
+    def _missing(self, position: int) -> None:
+        if self._expected and self.difference is None:
+            today = self._expected.popleft()
+            self.difference = Difference(
+                kind="missing",
+                position=position,
+                event=_name(today),
+                field="",
+                recorded=None,
+                today=show(today),
+                fact_position=self._fact.position if self._fact else 0,
+                fact=show(self._fact.data) if self._fact else "",
+            )
+
+    def _differs(self, kind: Kind, event: Recorded, field: str, recorded: str, today: str | None) -> None:
+        self.difference = Difference(
+            kind=kind,
+            position=event.position,
+            event=_name(event.data),
+            field=field,
+            recorded=recorded,
+            today=today,
+            fact_position=self._fact.position if self._fact else 0,
+            fact=show(self._fact.data) if self._fact else "",
+        )
+
+
+def show(data: Payload) -> str:
+    """An event as one short line: its name and the fields that are set."""
+    fields = ", ".join(
+        f"{name}={_value(getattr(data, name))}"
+        for name in data.__struct_fields__
+        if getattr(data, name) not in ("", None, 0, ())
+    )
+    return f"{_name(data)} {fields}".rstrip()
+
+
+def _name(data: Payload) -> str:
+    return str(data.__struct_config__.tag)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, msgspec.Struct):
+        return msgspec.json.encode(value).decode()
+    return str(value)
