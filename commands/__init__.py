@@ -1,0 +1,1 @@
+"""The command line, the dispatcher and the wiring: the only composition root."""

@@ -1,0 +1,96 @@
+"""What people see of runs as they go: one line a change of state on stderr, the output on stdout."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from commands import render
+from domain.events import (
+    CancelRequested,
+    OutputAppended,
+    Payload,
+    Recorded,
+    RunFinished,
+    RunOwnerLost,
+    RunRefused,
+    TaskClaimed,
+    TaskRetryScheduled,
+    ToolNotStarted,
+)
+from domain.task import Status, Task
+
+
+class Printer:
+    """Prints what became durable in this process."""
+
+    def __init__(self, *, output: bool, quiet: bool = False) -> None:
+        self.tasks: list[str] = []
+        self.ended = 0
+        self._output = output
+        self._quiet = quiet or render.style.quiet
+
+    def events(self, events: Sequence[Recorded]) -> None:
+        """Show events, in order."""
+        for event in events:
+            data = event.data
+            if isinstance(data, OutputAppended):
+                if self._output:
+                    render.raw(event.body or b"", stderr=data.stream == "stderr")
+                continue
+            if isinstance(data, TaskClaimed):
+                self.tasks.append(event.stream)
+            if isinstance(data, RunFinished):
+                self.ended += 1
+            if not self._quiet and (text := sentence(event)):
+                render.note(text)
+
+    @staticmethod
+    def end(task: Task) -> None:
+        """The last line of `rt do`."""
+        cause = f"  {task.cause}" if task.cause else ""
+        render.note(f"{render.mark(task.status)}{cause}  ({task.attempts} of {task.max_attempts} attempts)")
+        again = f" · rt retry {task.task[:8]}" if task.status in (Status.BLOCKED, Status.PERMANENT_FAILURE) else ""
+        render.note(f"next: rt replay @last · rt run show @last{again}")
+
+
+def sentence(event: Recorded) -> str:  # noqa: PLR0911  # one line an event
+    """A change of state in one line; empty for what is no news to people."""
+    data = event.data
+    match data:
+        case TaskClaimed():
+            return f"● run {data.run[:8]} of task {event.stream[:8]}, attempt {data.attempt} of {data.max_attempts}"
+        case ToolNotStarted():
+            return f"  call {data.call} was not started: {data.cause}" + (f": {data.message}" if data.message else "")
+        case TaskRetryScheduled():
+            return f"  again in {data.backoff_us / 1e6:.1f} s"
+        case RunRefused():
+            return f"  refused: {data.cause}: {data.message}"
+        case RunFinished():
+            return f"  run {event.stream[:8]} {data.state}" + (f": {data.cause}" if data.cause else "")
+        case CancelRequested():
+            return f"  ending call {data.call}: {data.cause}"
+        case RunOwnerLost():
+            return f"  run {event.stream[:8]}: {data.cause}, {data.killed} processes were left over"
+        case _:
+            return ""
+
+
+def one_line(event: Recorded, start_us: int) -> str:
+    """Any event in one line, with its distance from a start."""
+    since_s = (event.at_us - start_us) / 1_000_000
+    name = str(event.data.__struct_config__.tag)
+    return f"{event.position:>7}  {since_s:+9.3f}s  {name:<24} {fields(event.data)}".rstrip()
+
+
+def fields(data: Payload) -> str:
+    """The fields that are set, short."""
+    shown = []
+    for name in data.__struct_fields__:
+        value = getattr(data, name)
+        if value in ("", None, 0, (), False):
+            continue
+        if isinstance(value, msgspec.Struct):
+            value = getattr(value, "sha256", "…")
+        text = str(value)
+        shown.append(f"{name}={render.line(text[:12] if len(text) in (32, 64) else text[:80])}")
+    return " ".join(shown)

@@ -1,0 +1,189 @@
+"""Commands about the log itself: tail, verify, export, import."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters.head_record import HeadRecord
+from commands import follow, options, render
+from commands.home import load_config
+from commands.options import invocation
+from commands.runs import event_document
+from domain import errors
+from domain.bounds import FOLLOW_POLL_S, PAGE_EVENTS_MAX
+from domain.events import LossAccepted, Put, Recorded
+from domain.ids import LOG
+from domain.ports import Head
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("tail", help="Events by position: the last ones, or all after --after.")
+def tail(  # noqa: C901  # a page after the other
+    after: Annotated[int | None, typer.Option("--after", min=0, help="Only events after this position.")] = None,
+    topic: Annotated[str, typer.Option("--topic", help="Only topics like this, for example 'run.*'.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000_000, help="At most so many events.")] = 20,
+    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events come.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Show the end of the log."""
+    from fnmatch import fnmatchcase
+
+    runtime = invocation.runtime()
+    log = runtime.log
+    at = max(0, log.head().position - limit) if after is None else after
+    shown = 0
+    while True:
+        for event in log.read(at, PAGE_EVENTS_MAX):
+            at = event.position
+            document = event_document(event)
+            if shown >= limit and not follow_it:
+                break
+            if topic and not fnmatchcase(document["topic"], topic if "*" in topic else f"{topic}*"):
+                continue
+            shown += 1
+            if as_json:
+                render.document("rt.event.v1", document)
+            else:
+                render.out(
+                    f"{event.position:>7}  {document['at']}  {document['topic']:<28} {follow.fields(event.data)}"
+                )
+        if (shown >= limit and not follow_it) or at >= log.head().position:
+            if not follow_it:
+                break
+            time.sleep(FOLLOW_POLL_S)
+    if as_json:
+        head = log.head().position
+        render.document("rt.end.v1", {"count": shown, "position": head, "next": at if at < head else None})
+    runtime.close()
+
+
+@app.command("verify", help="Check the hash chain, every output and text, and the head record.")
+def verify(
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Go on with a log whose end was lost; recorded as an event.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Verify the log."""
+    from adapters import archive
+
+    runtime = invocation.runtime()
+    record = HeadRecord(runtime.home.state / "head.json")
+    recorded = record.read()
+    db = archive.connect(runtime.home.state)
+    try:
+        found = archive.verify(db)
+
+        def hash_at(position: int) -> str:
+            row = db.execute("SELECT hash FROM stored_events WHERE position = ?", (position,)).fetchone()
+            return row[0].hex() if row else ""
+
+        try:
+            record.check(recorded, found.events, hash_at)
+        except errors.TailLost:
+            if not accept_loss:
+                raise
+            _accept(record, recorded, Head(found.events, found.hash))
+    finally:
+        db.close()
+    answer = {
+        "position": found.events,
+        "hash": found.hash,
+        "bodies": found.bodies,
+        "bodies_erased": found.bodies_missing,
+        "texts": found.texts,
+        "head_record": recorded.position,
+    }
+    runtime.close()
+    if as_json:
+        render.document("rt.verify.v1", answer)
+        return
+    erased = f", {found.bodies_missing} outputs erased" if found.bodies_missing else ""
+    render.out(f"whole: {found.events} events, {found.bodies} outputs, {found.texts} texts{erased}")
+    render.out(f"head {found.events} {found.hash}")
+    render.note(f"the head record names position {recorded.position}; keep the head elsewhere to notice more")
+
+
+def _accept(record: HeadRecord, recorded: Head, end: Head) -> None:
+    record.replace(end)
+    runtime = invocation.runtime()
+
+    lost = LossAccepted(end=end.position, recorded_position=recorded.position, recorded_hash=recorded.hash)
+    version = runtime.log.version(LOG) + 1
+    event = Recorded(stream=LOG, version=version, at_us=runtime.clock.now_us(), actor=runtime.actor, data=lost)
+    result = runtime.log.append([Put(events=(event,))])[0]
+    if isinstance(result, Exception):
+        raise result
+    runtime.close()
+    render.note(f"accepted: the events after {end.position} are gone; recorded at position {result[-1]}")
+
+
+@app.command("export", help="The whole log as lines of JSON, on stdout or into a file.")
+def export(
+    target: Annotated[str, typer.Argument(metavar="[FILE]", help="A file; - is stdout.")] = "-",
+    as_json: options.Json = False,
+) -> None:
+    """Export the log."""
+    from adapters import archive, transfer
+
+    runtime = invocation.runtime()
+    db = archive.connect(runtime.home.state)
+    position, head = runtime.reader.head()
+    header = transfer.Header(format=transfer.FORMAT, events=position, position=position, hash=head.hex())
+    lines = transfer.encode(header, archive.entries(db, position))
+    try:
+        if target == "-":
+            for line in lines:
+                sys.stdout.buffer.write(line)
+            sys.stdout.flush()
+        else:
+            with Path(target).open("xb") as file:
+                file.writelines(lines)
+    except FileExistsError:
+        raise errors.HomeExists(path=target) from None
+    except OSError as problem:
+        if isinstance(problem, BrokenPipeError):
+            raise
+        raise errors.StoreFull(path=target, why=str(problem.strerror)) from None
+    finally:
+        db.close()
+        runtime.close()
+    if target != "-":
+        answer = {"position": position, "hash": head.hex(), "file": target}
+        if as_json:
+            render.document("rt.export.v1", answer)
+        else:
+            render.out(f"exported {position} events to {target}")
+
+
+@app.command("import", help="Write an exported log into an empty home; hashes are checked, all of it or nothing.")
+def import_(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="An export; - is stdin.")],
+    as_json: options.Json = False,
+) -> None:
+    """Import a log."""
+    from adapters import archive, transfer
+    from adapters.codec import Codec
+
+    runtime = invocation.runtime(create=True)
+    load_config(runtime.home)
+    try:
+        file = sys.stdin.buffer if source == "-" else Path(source).open("rb")  # noqa: SIM115  # closed below
+    except OSError as problem:
+        raise errors.Invalid(where=source, why=f"cannot be read: {problem.strerror}") from None
+    with file:
+        header, entries = transfer.decode(file, source)
+        if header.run:
+            raise errors.Invalid(where=source, why="this is the golden log of one run, not a whole log")
+        runtime.create_log()
+        end = (header.position, header.hash)
+        position, head = runtime.log.bulk(lambda db: archive.restore(db, entries, Codec(), end))
+    runtime.close()
+    if as_json:
+        render.document("rt.import.v1", {"position": position, "hash": head})
+    else:
+        render.out(f"imported {position} events")

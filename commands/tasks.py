@@ -1,0 +1,259 @@
+"""Commands about tasks, and what an operator does to them."""
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import typer
+
+from commands import options, render
+from commands.cancel import ask_cancel
+from commands.options import invocation
+from commands.wiring import Runtime
+from domain import errors
+from domain import task as core
+from domain.bounds import REASON_CHARS_MAX
+from domain.events import DispatchPaused, DispatchResumed, Event, Put, Recorded
+from domain.ids import DISPATCH
+from domain.intake import check_text
+from domain.ports import LogView
+from domain.task import Status, Wish
+
+app = typer.Typer(no_args_is_help=True)
+_HEADINGS = ("task", "status", "kind", "attempts", "subject", "cause", "created")
+
+
+@app.command("list", help="Tasks, newest first.")
+def list_tasks(  # filters
+    state: Annotated[str, typer.Option("--state", help="Only tasks in this state.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="Only tasks of this kind.")] = "",
+    source: Annotated[str, typer.Option("--source", help="Only tasks from there.")] = "",
+    limit: options.Limit = 50,
+    before: options.Before = None,
+    as_json: options.Json = False,
+) -> None:
+    """List tasks."""
+    from projections import status
+
+    if state and state not in tuple(Status):
+        raise errors.Invalid(where="--state", why=f"{state!r} is none of: {', '.join(Status)}")
+    runtime = invocation.runtime()
+    where = {"status": state, "kind": kind, "source": source}
+    found, position = runtime.projection().ask(
+        lambda database, at: (status.tasks(database, where=where, before=before or 1 << 62, limit=limit), at)
+    )
+    runtime.close()
+    following = found[-1]["position"] if len(found) == limit else None
+    if as_json:
+        render.documents("rt.task.v1", found, position=position, following=following)
+        return
+    rows = [
+        (
+            task["task"][:8],
+            render.Marked(render.mark(task["status"])),
+            task["kind"],
+            f"{task['attempts']}/{task['max_attempts']}",
+            task["subject"][:60],
+            task["cause"],
+            render.moment(task["created_at"])[:19],
+        )
+        for task in found
+    ]
+    render.table(_HEADINGS, rows)
+    if following:
+        render.note(f"cut at {limit}; go on with --before {following}")
+
+
+@app.command("show", help="One task with its runs and its payload.")
+def show(task: options.TaskArgument, *, as_json: options.Json = False) -> None:
+    """Show a task."""
+    from projections import status
+
+    runtime = invocation.runtime()
+    wanted = runtime.find_task(task)
+    found, position = runtime.projection().ask(lambda database, at: (status.task(database, wanted), at))
+    assert found is not None, "an id of the index is in the tables"
+    found |= {"position": position} | _payload(runtime, wanted)
+    runtime.close()
+    if as_json:
+        render.document("rt.task.v1", found)
+        return
+    for name, value in found.items():
+        if name not in ("runs", "payload") and value not in ("", None):
+            render.out(f"{name:<13} {render.mark(value) if name == 'status' else render.line(_text(value))}")
+    render.out(f"{'payload':<13} {render.line(_text(found['payload']))}")
+    for run in found["runs"]:
+        cause = f"  {render.line(run['cause'])}" if run["cause"] else ""
+        render.out(f"run {run['run'][:8]}  attempt {run['attempt']}  {render.mark(run['state'])}{cause}")
+
+
+def _payload(runtime: Runtime, task: str) -> dict[str, Any]:
+    import msgspec
+
+    state = runtime.log.task(task)
+    assert state is not None, "an id of the index is in the log"
+    try:
+        stored: dict[str, Any] = msgspec.json.decode(runtime.log.blob(task, state.payload))
+    except errors.BlobNotFound:
+        return {"description": "", "payload": None}
+    return stored
+
+
+def _text(value: object) -> str:
+    return render.moment(value) if hasattr(value, "isoformat") else str(value)  # type: ignore[arg-type]  # a datetime
+
+
+def _reason(text: str) -> str:
+    check_text(text, "--reason")
+    if len(text) > REASON_CHARS_MAX:
+        raise errors.Invalid(where="--reason", why=f"{len(text)} characters; at most {REASON_CHARS_MAX}")
+    return text
+
+
+def _wish(runtime: Runtime, task: str, wish: Wish) -> int:
+    """Fulfil a wish in one transaction with the look at the state that allows it."""
+
+    def decide(view: LogView) -> Put:
+        state = view.task(task)
+        assert state is not None, "an id of the index is in the log"
+        event: Event = core.decide(state, wish)
+        recorded = Recorded(
+            stream=task,
+            version=state.version + 1,
+            at_us=runtime.clock.now_us(),
+            actor=runtime.actor,
+            data=event,
+            correlation=task,
+        )
+        return Put(events=(recorded,))
+
+    result = runtime.log.append([decide])[0]
+    if isinstance(result, Exception):
+        raise result
+    return result[-1]
+
+
+def _done(schema: str, text: str, answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        render.document(schema, answer)
+    else:
+        render.out(text)
+
+
+def retry(task: options.TaskArgument, *, reason: options.Reason = "", as_json: options.Json = False) -> None:
+    """Give a task another attempt."""
+    runtime = invocation.runtime()
+    wanted = runtime.find_task(task)
+    position = _wish(runtime, wanted, Wish("retry", _reason(reason)))
+    runtime.close()
+    _done("rt.retry.v1", f"task {wanted[:8]} is pending again", {"task": wanted, "position": position}, as_json=as_json)
+
+
+def unblock(
+    task: options.TaskArgument,
+    *,
+    note: Annotated[str, typer.Option("--note", help="Recorded with the event.")] = "",
+    as_json: options.Json = False,
+) -> None:
+    """Let a blocked task go on."""
+    runtime = invocation.runtime()
+    wanted = runtime.find_task(task)
+    position = _wish(runtime, wanted, Wish("unblock", _reason(note)))
+    runtime.close()
+    _done(
+        "rt.unblock.v1", f"task {wanted[:8]} is pending again", {"task": wanted, "position": position}, as_json=as_json
+    )
+
+
+def cancel(
+    target: Annotated[str, typer.Argument(metavar="TASK|RUN", help="Id, unique prefix, or @last.")],
+    *,
+    reason: options.Reason = "",
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return when the request is durable.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """End a task, also while it runs."""
+    runtime = invocation.runtime()
+    task = _task_of(runtime, target)
+    text = _reason(reason)
+    position, was = 0, ""
+    while not was:
+        state = runtime.log.task(task)
+        assert state is not None, "an id of the index is in the log"
+        if state.status is Status.OPERATOR_CANCELED:
+            position, was = runtime.log.head().position, "was canceled already"
+            continue
+        try:
+            if state.status is not Status.RUNNING:
+                position, was = _wish(runtime, task, Wish("cancel", text)), "is canceled"
+            else:
+                position = ask_cancel(runtime.log, state.run, runtime.clock.now_us(), runtime.actor, text)
+                was = "is asked to end" if no_wait else f"is {_wait(runtime, task)}"
+        except (errors.RunOver, errors.TaskStateRefused):
+            again = runtime.log.task(task)
+            if again is None or again.version == state.version:
+                raise
+    runtime.close()
+    _done("rt.cancel.v1", f"task {task[:8]} {was}", {"task": task, "position": position, "state": was}, as_json=as_json)
+
+
+def _task_of(runtime: Runtime, target: str) -> str:
+    try:
+        return runtime.find_task(target)
+    except errors.IdNotFound:
+        run = runtime.find_run(target)
+        return next(iter(runtime.log.run_events(run, bodies=False))).stream
+
+
+def _wait(runtime: Runtime, task: str) -> str:
+    """Until the run has ended: by its dispatcher, or by us when that one is dead. Bounded by grace and kill."""
+    until_s = time.monotonic() + runtime.config.work.kill_grace_s + 10
+    while time.monotonic() < until_s:
+        state = runtime.log.task(task)
+        assert state is not None, "an id of the index is in the log"
+        if state.status is not Status.RUNNING:
+            return state.status.value
+        claims = [each for each in runtime.log.running() if each.task == task]
+        if claims and not runtime.liveness.alive(claims[0].dispatcher):
+            asyncio.run(_recover(runtime))
+        time.sleep(0.02)
+    return "still running: its dispatcher does not answer"
+
+
+async def _recover(runtime: Runtime) -> None:
+    from commands.recover import recover
+
+    async with runtime.world(lambda _events: None, render.note) as world:
+        await recover(world, "")
+
+
+def _dispatching(event: DispatchPaused | DispatchResumed, *, paused: bool) -> tuple[bool, int]:
+    runtime = invocation.runtime()
+
+    def decide(view: LogView) -> Put | None:
+        if view.paused() is paused:
+            return None
+        version = view.version(DISPATCH) + 1
+        at_us = runtime.clock.now_us()
+        return Put(events=(Recorded(stream=DISPATCH, version=version, at_us=at_us, actor=runtime.actor, data=event),))
+
+    result = runtime.log.append([decide])[0]
+    if isinstance(result, Exception):
+        raise result
+    position = result[-1] if result else runtime.log.head().position
+    runtime.close()
+    return bool(result), position
+
+
+def pause(*, reason: options.Reason = "", as_json: options.Json = False) -> None:
+    """Stop claiming."""
+    changed, position = _dispatching(DispatchPaused(reason=_reason(reason)), paused=True)
+    text = "paused: running runs go on, nothing new is claimed" if changed else "was paused already"
+    _done("rt.pause.v1", text, {"paused": True, "changed": changed, "position": position}, as_json=as_json)
+
+
+def resume(*, as_json: options.Json = False) -> None:
+    """Claim again."""
+    changed, position = _dispatching(DispatchResumed(), paused=False)
+    text = "resumed" if changed else "was not paused"
+    _done("rt.resume.v1", text, {"paused": False, "changed": changed, "position": position}, as_json=as_json)

@@ -1,0 +1,171 @@
+"""The composition root: which adapter stands behind which port, for one invocation of the program."""
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from adapters.log_reader import LogReader
+from adapters.system import DiskFiles, FileLocks, RandomIds, SystemClock, SystemEnvironment
+from commands import home as homes
+from domain import errors
+from domain.config import Config, secret_names, secret_values
+
+if TYPE_CHECKING:
+    from adapters.log_sqlite import SqliteLog
+    from adapters.redact import Secrets
+    from commands.world import Watch, World
+    from projections.catch_up import Projection
+
+
+class Runtime:
+    """What a command works with. Nothing is opened before it is used; readers create nothing."""
+
+    def __init__(self, home: homes.Home, actor: str | None) -> None:
+        self.home = home
+        self.clock = SystemClock()
+        self.ids = RandomIds()
+        self.environment = SystemEnvironment()
+        self.files = DiskFiles()
+        self.liveness = FileLocks(home.state / "dispatchers")
+        self._actor = actor
+
+    @cached_property
+    def actor(self) -> str:
+        """Who gives the orders, as it is recorded."""
+        name = self._actor or self.environment.all().get("RT_ACTOR")
+        if not name:
+            try:
+                name = getpass.getuser()
+            except (OSError, KeyError):
+                name = "unknown"
+        return f"operator:{name[:200]}"
+
+    @cached_property
+    def config(self) -> Config:
+        """The effective configuration."""
+        return homes.load_config(self.home)
+
+    @cached_property
+    def secrets(self) -> "Secrets":
+        """The known secret values, ready to be taken out of everything."""
+        from adapters.redact import Secrets
+
+        environ = self.environment.all()
+        values = {environ[name] for name in secret_names(self.config) if environ.get(name)}
+        return Secrets(values | secret_values(self.config))
+
+    @cached_property
+    def log(self) -> "SqliteLog":
+        """The log, for writing. Raises HomeNotFound when there is none yet."""
+        from adapters.log_sqlite import SqliteLog
+
+        return SqliteLog(self.home.state)
+
+    def create_log(self) -> "SqliteLog":
+        """The log, made where there is none."""
+        from adapters.log_sqlite import SqliteLog
+
+        log = SqliteLog(self.home.state, create=True)
+        self.__dict__["log"] = log
+        return log
+
+    @cached_property
+    def reader(self) -> LogReader:
+        """The log, read-only."""
+        return LogReader(self.home.state)
+
+    def projection(self, progress: Callable[[int, int], None] | None = None) -> "Projection":
+        """The projection of the log."""
+        from projections.catch_up import Projection
+
+        return Projection(self.home.state, self.reader, progress)
+
+    @asynccontextmanager
+    async def world(self, watch: "Watch", warn: Callable[[str], None]) -> AsyncIterator["World"]:
+        """The ports of a dispatcher in the running event loop."""
+        from ahocorasick_rs import BytesAhoCorasick
+
+        from adapters.process import LocalProcesses
+        from adapters.writer import GroupWriter
+        from commands.world import World
+        from domain.patterns import URGENT
+
+        writer = GroupWriter(self.log)
+        processes = LocalProcesses()
+        try:
+            yield World(
+                log=self.log,
+                writer=writer,
+                processes=processes,
+                liveness=self.liveness,
+                clock=self.clock,
+                ids=self.ids,
+                environment=self.environment,
+                files=self.files,
+                secrets=self.secrets,
+                config=self.config,
+                folder=str(self.home.folder),
+                state=str(self.home.state),
+                urgent=BytesAhoCorasick([pattern.encode() for pattern in URGENT]),
+                watch=watch,
+                warn=warn,
+            )
+        finally:
+            await asyncio.to_thread(writer.close)
+            processes.close()
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        for name in ("log", "reader"):
+            opened = self.__dict__.pop(name, None)
+            if opened is not None:
+                opened.close()
+
+    def find_task(self, given: str) -> str:
+        """A task by id, unique prefix, @last, @failed, @waiting, or a run's id. Raises IdNotFound, IdAmbiguous."""
+        special = {"@last": "", "@failed": "permanent_failure", "@waiting": "blocked"}
+        if given in special:
+            found = self.reader.last_task(special[given])
+            if found is None:
+                raise errors.IdNotFound(what="task", given=given)
+            return found
+        return _one("task", given, self.reader.tasks)
+
+    def find_run(self, given: str) -> str:
+        """A run by id, unique prefix, @last, @failed, or the latest of a task. Raises IdNotFound, IdAmbiguous."""
+        if given in ("@last", "@failed"):
+            found = self.reader.last_run(failed=given == "@failed")
+            if found is None:
+                raise errors.IdNotFound(what="run", given=given)
+            return found
+        try:
+            return _one("run", given, self.reader.runs)
+        except errors.IdNotFound:
+            tasks = self.reader.tasks(_plain(given), 2) if len(_plain(given)) >= _PREFIX_MIN else []
+            run = self.reader.last_run_of(tasks[0]) if len(tasks) == 1 else None
+            if run is None:
+                raise
+            return run
+
+
+_PREFIX_MIN = 4
+
+
+def _plain(given: str) -> str:
+    return given.replace("-", "").lower()
+
+
+def _one(what: str, given: str, look_up: Callable[[str, int], list[str]]) -> str:
+    prefix = _plain(given)
+    if len(prefix) < _PREFIX_MIN or not set(prefix) <= set("0123456789abcdef"):
+        raise errors.IdNotFound(what=what, given=given)
+    found = look_up(prefix, 6)
+    if not found:
+        raise errors.IdNotFound(what=what, given=given)
+    if len(found) > 1:
+        shown = ", ".join(each[:12] for each in found[:5]) + ("…" if len(found) > 5 else "")  # noqa: PLR2004
+        raise errors.IdAmbiguous(what=what, given=given, count=len(found), candidates=shown)
+    return found[0]

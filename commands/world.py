@@ -1,0 +1,50 @@
+"""What a dispatcher needs of the world, all of it behind ports."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ahocorasick_rs import BytesAhoCorasick
+
+from adapters.redact import Secrets
+from domain import errors
+from domain.config import Config
+from domain.events import Recorded
+from domain.ports import Appended, Clock, Environment, Files, Ids, Liveness, Log, Processes, Work, Writer
+
+_STORE_RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+Watch = Callable[[Sequence[Recorded]], None]  # told of what became durable
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """The ports of one dispatcher, its configuration, and whom it tells."""
+
+    log: Log
+    writer: Writer
+    processes: Processes
+    liveness: Liveness
+    clock: Clock
+    ids: Ids
+    environment: Environment
+    files: Files
+    secrets: Secrets
+    config: Config
+    folder: str  # where relative paths of the configuration begin
+    state: str  # the folder of the log
+    urgent: BytesAhoCorasick | None
+    watch: Watch
+    warn: Callable[[str], None]
+
+    async def append(self, work: Work) -> Appended:
+        """Append; a store that is full or busy is waited for: nothing was acknowledged, and nothing is lost."""
+        attempt = 0
+        while True:
+            try:
+                return await self.writer.submit(work)
+            except (errors.StoreFull, errors.LogBusy) as problem:
+                if attempt == 0:
+                    self.warn(f"{problem}; trying again until it works")
+                await asyncio.sleep(_STORE_RETRY_S[min(attempt, len(_STORE_RETRY_S) - 1)])
+                attempt += 1
