@@ -10,8 +10,7 @@ import msgspec
 
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
-from adapters.log_schema import GENESIS, apply_index, link
-from adapters.log_sqlite import COLUMNS
+from adapters.log_schema import COLUMNS, GENESIS, apply_index, link
 from adapters.transfer import Entry
 from domain import errors
 from domain.events import Blob

@@ -8,6 +8,7 @@ from domain.events import Recorded, RunFinished, TaskClaimed, TaskQueued
 from domain.task import CLAIMABLE, index_change
 
 SCHEMA = 1
+COLUMNS = "position, originator_id, originator_version, topic, caused_by, state"
 
 TABLES = (
     "CREATE TABLE stored_events(position INTEGER PRIMARY KEY, originator_id TEXT NOT NULL,"

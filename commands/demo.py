@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 
 from commands import render
+from commands.replaying import replay_runs
+from commands.session import announce, run_here
 from commands.wiring import Runtime
 from domain.config import Config, Retry
 
@@ -22,12 +24,7 @@ print("it answers now", flush=True)
 
 def run(runtime: Runtime) -> int:
     """Run the demo in the nearest home, or in a new one here; the exit status."""
-    from commands.replaying import replay_runs
-    from commands.work import run_here
-
-    if not (runtime.home.state / "log.db").exists():
-        runtime.create_log()
-        render.note(f"no log here yet: made {runtime.home.state}; the demo needs no key, no network, no configuration")
+    announce(runtime)
     runtime.__dict__["config"] = Config(retry=Retry(attempts=2, backoff_s=0.5, backoff_max_s=0.5))
     seen = runtime.home.state / "tmp" / f"demo-{runtime.ids.new()[:8]}"
     seen.parent.mkdir(exist_ok=True, mode=0o700)
@@ -44,7 +41,7 @@ def run(runtime: Runtime) -> int:
     finally:
         seen.unlink(missing_ok=True)
     if status == 0:
-        render.note("\n$ rt replay --all")
+        render.note("and now both runs again, from the log alone:")
         status = replay_runs(runtime, runtime.reader.recent_runs(2), summary=False, as_json=False)
         runtime.close()
     return status

@@ -1,24 +1,18 @@
 """Commands that take work in and carry it out: do, intake, run-once, work."""
 
-import asyncio
-import signal
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from commands import demo, documents, options, render
-from commands.cancel import ask_cancel
 from commands.dispatch import Dispatcher
 from commands.follow import Printer
 from commands.options import invocation
-from commands.taking_in import Taken, check, take_in
-from commands.wiring import Runtime
-from commands.world import Watch
+from commands.session import announce, dispatch, exit_status, run_here
+from commands.taking_in import check, take_in
 from domain import errors
 from domain.config import BUILT_IN
-from domain.task import CLAIMABLE, Status, Task
 
 
 def do(  # the options of the everyday command
@@ -36,7 +30,7 @@ def do(  # the options of the everyday command
     if timeout:
         payload["timeout_s"] = timeout
     runtime = invocation.runtime(create=True)
-    _announce(runtime)
+    announce(runtime)
     subject = " ".join(payload["argv"]) if "argv" in payload else shell or payload.get("objective", "")
     document = {
         "kind": "command" if "objective" not in payload else "goal",
@@ -69,99 +63,6 @@ def _payload(goal: str, shell: str | None, adapter: str) -> dict[str, Any]:
     if adapter and adapter != BUILT_IN:
         return {}
     raise errors.Invalid(where="rt do", why="nothing to do; for example: rt do -- git log --stat")
-
-
-def _announce(runtime: Runtime) -> None:
-    """Make the log where there is none, and say so."""
-    if (runtime.home.state / "log.db").exists():
-        return
-    runtime.create_log()
-    render.note(f"no log here yet: made {runtime.home.state}")
-
-
-def run_here(runtime: Runtime, document: dict[str, Any], *, as_json: bool, printer: Printer | None = None) -> int:
-    """Take in a task, claim it in the same put, drive it to its end; the exit status."""
-    accepted = check(runtime, document)
-    shown = printer or Printer(output=not as_json)
-    taken: list[Taken] = []
-
-    def task() -> Task:
-        found = runtime.log.task(taken[0].task)
-        assert found is not None, "what was taken in is there"
-        return found
-
-    async def body(dispatcher: Dispatcher) -> None:
-        async def begin() -> None:
-            taken.append(take_in(runtime, accepted, dispatcher=dispatcher.id))
-            if taken[0].claim is not None:
-                dispatcher.take(task(), taken[0].claim)
-
-        await dispatcher.work(begin=begin, until=lambda: task().status not in CLAIMABLE | {Status.RUNNING})
-
-    def cancel(dispatcher: Dispatcher) -> None:
-        """Ctrl-C means this task, not this dispatcher."""
-        if taken and task().run:
-            ask_cancel(runtime.log, task().run, runtime.clock.now_us(), runtime.actor, "interrupted at the terminal")
-        dispatcher.drain()
-
-    interrupted = dispatch(runtime, 1, shown.events, body, cancel)
-    ended = task()
-    if as_json:
-        render.document("rt.do.v1", _result(ended, runtime.log.head().position))
-    else:
-        shown.end(ended)
-    runtime.close()
-    return interrupted or exit_status(ended)
-
-
-def _result(task: Task, position: int) -> dict[str, Any]:
-    return {
-        "position": position,
-        "task": task.task,
-        "run": task.run,
-        "status": task.status.value,
-        "cause": task.cause,
-        "attempts": task.attempts,
-    }
-
-
-def exit_status(task: Task) -> int:
-    """0 completed, 8 waits for a person or for its time, 1 otherwise."""
-    if task.status is Status.COMPLETED:
-        return 0
-    return 8 if task.status in CLAIMABLE | {Status.RUNNING, Status.WAITING_FOR_APPROVAL} else 1
-
-
-def dispatch(
-    runtime: Runtime,
-    concurrency: int,
-    watch: Watch,
-    body: Callable[[Dispatcher], Awaitable[None]],
-    interrupt: Callable[[Dispatcher], None],
-) -> int:
-    """Run a dispatcher in an event loop of its own; 0, or the status of the signal that ended it.
-
-    The first SIGINT or SIGTERM calls `interrupt`, the second one stops at once.
-    """
-    received: list[int] = []
-
-    def on_signal(dispatcher: Dispatcher, number: int) -> None:
-        received.append(number)
-        if len(received) == 1:
-            interrupt(dispatcher)
-        else:
-            dispatcher.stop()
-
-    async def main() -> None:
-        async with runtime.world(watch, render.note) as world:
-            dispatcher = Dispatcher(world, concurrency)
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, on_signal, dispatcher, number)
-            await body(dispatcher)
-
-    asyncio.run(main())
-    return 128 + received[0] if received else 0
 
 
 def intake(  # the fields of a task
@@ -202,7 +103,7 @@ def intake(  # the fields of a task
     if isinstance(whole, dict):
         whole = whole | {name: value for name, value in extra.items() if value is not None}
     accepted = check(runtime, whole)
-    _announce(runtime)
+    announce(runtime)
     taken = take_in(runtime, accepted)
     answer = {
         "queued": True,
