@@ -57,8 +57,7 @@ class LocalProcesses:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-            message = "this kernel does not let a process be a subreaper"
-            raise OSError(ctypes.get_errno(), message)
+            raise OSError(ctypes.get_errno(), "this kernel does not let a process be a subreaper")
         self._calls: dict[str, _Running] = {}
         self._trees = Trees(table.Scanner(os.getpid()))
         self._boot_id = table.boot_id()
@@ -70,8 +69,7 @@ class LocalProcesses:
     def spawn(self, spec: ProcessSpec, changed: Callable[[], None]) -> ProcessIdentity:
         """See domain.ports.Processes."""
         if not os.path.isdir(spec.cwd):  # noqa: PTH112  # once a spawn: the plain call
-            cause: NotStartedCause = "cwd_missing"
-            raise NotStarted(cause, f"{spec.cwd} is not a folder")
+            raise NotStarted("cwd_missing", f"{spec.cwd} is not a folder")
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         try:

@@ -287,6 +287,44 @@ class Liveness(Protocol):
         ...
 
 
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One outgoing request with its bounds."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = {}
+    body: bytes = b""
+    total_s: float  # for the whole exchange: a peer that drips a byte a second must not hold it open
+    bytes_max: int  # of the decoded answer
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+HttpFailure = Literal["timeout", "too_large", "connection", "refused"]
+
+
+class HttpFailed(Exception):  # an answer of the port, not an error that a user meets
+    """No whole answer came within the bounds."""
+
+    def __init__(self, cause: HttpFailure, text: str) -> None:
+        super().__init__(text)
+        self.cause: HttpFailure = cause
+
+
+class Http(Protocol):
+    """Outgoing HTTP: no redirects, no proxies from the environment, no compression that could be a bomb."""
+
+    async def send(self, request: Request) -> Response:
+        """Send a request and read its whole answer. Raises HttpFailed."""
+        ...
+
+
 class Redactor(Protocol):
     """Takes known secret values out of one stream of bytes, also across borders."""
 
