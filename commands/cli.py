@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,7 +57,7 @@ OLD_COMMANDS = {
     "seed-backlog": "rt intake",
 }
 _WITH_VALUE = {"--home", "--config", "--color", "--actor"}
-_FLAGS = {"-q", "--quiet", "--debug", "--no-input"}
+_FLAGS = {"-q", "--quiet", "--debug"}
 
 
 @app.callback()
@@ -69,13 +70,21 @@ def _globals(  # the global options
     actor: Annotated[str | None, typer.Option("--actor", help="Recorded as the operator.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
-    no_input: Annotated[bool, typer.Option("--no-input", help="Never ask.")] = False,
 ) -> None:
     if color not in ("auto", "always", "never"):
         raise typer.BadParameter("auto, always or never", param_hint="--color")
-    _ = no_input  # nothing asks yet
     render.style.color, render.style.quiet = color, quiet
     invocation.home, invocation.config, invocation.actor, invocation.debug = home, config, actor, debug
+
+
+@house.help_topics.command("reference", help="Write the reference pages of the docs into a folder.")
+def _reference(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where.")]) -> None:
+    from commands.reference import pages
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in pages(typer.main.get_command(app), house.EXIT_CODES).items():
+        (folder / name).write_text(content)
+        render.out(str(folder / name))
 
 
 def main() -> None:

@@ -1,0 +1,106 @@
+"""The reference pages, generated from the code. `rt help reference DIR` writes them; a test holds them current."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from domain import bounds, errors
+from domain.events import REGISTRY, UPCASTS, Fact, topic
+
+MADE = "<!-- made by `rt help reference docs/reference`; change the code instead -->\n\n"
+
+
+def pages(command: Any, exit_codes: tuple[tuple[int, str], ...]) -> dict[str, str]:  # noqa: ANN401  # a click group
+    """File name and content of every page."""
+    return {
+        "cli.md": MADE + _cli(command),
+        "errors.md": MADE + _errors(),
+        "events.md": MADE + _events(),
+        "exit-codes.md": MADE
+        + _table("# Exit status", ("status", "meaning"), [(str(code), text) for code, text in exit_codes]),
+        "limits.md": MADE + _limits(),
+        "sql.md": MADE + _sql(),
+    }
+
+
+def _table(title: str, headings: tuple[str, ...], rows: Sequence[Sequence[str]]) -> str:
+    lines = [title, "", f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cli(command: Any) -> str:  # noqa: ANN401  # a click group
+    parts = ["# Command line", "", "Global options stand before or behind the verb.", ""]
+    for path, each in _commands(command, ("rt",)):
+        parts += [f"## `{' '.join(path)}`", "", (each.help or "").strip(), ""]
+        rows = [(_spelling(parameter), (getattr(parameter, "help", "") or "").strip()) for parameter in each.params]
+        rows = [row for row in rows if row[0] != "--help"]
+        if rows:
+            parts.append(_table("", ("argument or option", "meaning"), rows).strip())
+            parts.append("")
+    return "\n".join(parts)
+
+
+def _spelling(parameter: Any) -> str:  # noqa: ANN401  # a click parameter
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar or parameter.name)
+    return ", ".join([*parameter.opts, *parameter.secondary_opts])
+
+
+def _commands(command: Any, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], Any]]:  # noqa: ANN401  # click
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        return [(path, command)]
+    found: list[tuple[tuple[str, ...], Any]] = [(path, command)] if path == ("rt",) else []
+    for name, each in inner.items():
+        found += _commands(each, (*path, name))
+    return found
+
+
+def _errors() -> str:
+    rows = [
+        (f"`{kind.code}`", str(kind.exit), str(kind.http), _first(kind), f"`{kind.hint}`" if kind.hint else "")
+        for kind in sorted(errors.tree(), key=lambda kind: kind.code)
+    ]
+    return _table("# Errors", ("code", "exit", "http", "meaning", "try"), rows)
+
+
+def _events() -> str:
+    parts = ["# Events", "", "F is a fact (it came from outside), C a consequence (the core derived it).", ""]
+    for kind in REGISTRY.values():
+        role = "F" if issubclass(kind, Fact) else "C"
+        parts += [f"## `{topic(kind)}` ({role})", "", " ".join((kind.__doc__ or "").split()), ""]
+        rows = [(f"`{name}`", f"`{_type(kind.__annotations__[name])}`") for name in kind.__struct_fields__]
+        parts += [_table("", ("field", "type"), rows).strip(), ""]
+    old = ", ".join(f"`{name}.v{version}`" for name, version in UPCASTS) or "none so far"
+    return "\n".join([*parts, f"Old versions that are still read: {old}.", ""])
+
+
+def _type(annotation: object) -> str:
+    name = getattr(annotation, "__name__", "")
+    return (
+        (name if isinstance(annotation, type) else str(annotation)).replace("typing.", "").replace("domain.events.", "")
+    )
+
+
+def _limits() -> str:
+    rows = [(f"`{name}`", str(getattr(bounds, name))) for name in sorted(vars(bounds)) if name.isupper()]
+    return _table("# Limits", ("name, unit last", "value"), rows)
+
+
+def _sql() -> str:
+    from projections.tables import COLUMNS, TABLE_DOCS
+
+    parts = [
+        "# SQL tables",
+        "",
+        "`rt sql` answers one SELECT on these tables. Times are UTC; ids are 32 hex digits.",
+        "",
+    ]
+    for table, meaning in TABLE_DOCS.items():
+        rows = [(f"`{name}`", kind, text) for name, (kind, text) in COLUMNS[table].items()]
+        parts += [f"## `{table}`: {meaning}", "", _table("", ("column", "type", "meaning"), rows).strip(), ""]
+    return "\n".join(parts)
+
+
+def _first(kind: type) -> str:
+    return (kind.__doc__ or "").splitlines()[0]
