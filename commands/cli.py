@@ -1,49 +1,48 @@
-"""The command line: which command is where, the global options, and how a program of rt ends."""
+"""The command line: which command is where, the global options, and how a program of rt ends.
+
+A command pays only for what it imports: the module of the one that was asked for is loaded, the others lend their help.
+"""
 
 import contextlib
 import os
 import sys
-from pathlib import Path
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
-from commands import house, logs, query, render, replaying, runs, tasks, work
+from commands import render
 from commands.options import invocation
 from domain import errors
 
-app = typer.Typer(
-    name="rt",
-    help="An event-sourced runtime for agents: every fact is one event in one log, and any run replays exactly.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    add_completion=True,
-)
-
-app.command("do", help="Take in a task, run it here and follow it: `rt do -- ARGV`, or `rt do demo`.")(work.do)
-app.command("intake", help="Take in a task: a document, or `-- ARGV`.")(work.intake)
-app.command("run-once", help="One dispatch cycle: recovery, then at most one run.")(work.run_once)
-app.command("work", help="Dispatch until stopped: Ctrl-C once drains, twice stops now.")(work.work)
-app.command("status", help="One screen: what waits for you, what runs, what comes next.")(query.status)
-app.command("watch", help="Follow one run live; Ctrl-C detaches, the run goes on.")(runs.watch)
-app.command("replay", help="Replay runs offline: exit 0 identical, 4 diverged.")(replaying.replay)
-app.command("sql", help="Ask the projection one SELECT; read-only.")(query.sql)
-app.command("cancel", help="End a task or its running run; returns when nothing of it is left.")(tasks.cancel)
-app.command("retry", help="Give a task that failed or is blocked another attempt.")(tasks.retry)
-app.command("unblock", help="Let a blocked task go on.")(tasks.unblock)
-app.command("pause", help="Stop claiming; running runs go on.")(tasks.pause)
-app.command("resume", help="Claim again.")(tasks.resume)
-app.command("init", help="Make a home here: rt.toml and .rt.")(house.init)
-app.command("doctor", help="Check this machine, the home, the log and the projection.")(house.doctor)
-app.add_typer(tasks.app, name="task", help="Tasks.")
-app.add_typer(runs.app, name="run", help="Runs.")
-app.add_typer(logs.app, name="log", help="The log.")
-app.add_typer(query.projection, name="projection", help="The DuckDB tables.")
-app.add_typer(replaying.golden, name="golden", help="Recorded runs as tests.")
-app.add_typer(house.config, name="config", help="The configuration.")
-app.add_typer(house.help_topics, name="help", help="Reference pages.")
-
+# name -> (module, function, help)
+COMMANDS = {
+    "do": ("work", "do", "Take in a task, run it here and follow it: `rt do -- ARGV`, or `rt do demo`."),
+    "intake": ("work", "intake", "Take in a task: a document, or `-- ARGV`."),
+    "run-once": ("work", "run_once", "One dispatch cycle: recovery, then at most one run."),
+    "work": ("work", "work", "Dispatch until stopped: Ctrl-C once drains, twice stops now."),
+    "status": ("status", "status", "One screen: what waits for you, what runs, what comes next."),
+    "watch": ("runs", "watch", "Follow one run live; Ctrl-C detaches, the run goes on."),
+    "replay": ("replaying", "replay", "Replay runs offline: exit 0 identical, 4 diverged."),
+    "sql": ("query", "sql", "Ask the projection one SELECT; read-only."),
+    "cancel": ("tasks", "cancel", "End a task or its running run; returns when nothing of it is left."),
+    "retry": ("tasks", "retry", "Give a task that failed or is blocked another attempt."),
+    "unblock": ("tasks", "unblock", "Let a blocked task go on."),
+    "pause": ("tasks", "pause", "Stop claiming; running runs go on."),
+    "resume": ("tasks", "resume", "Claim again."),
+    "init": ("house", "init", "Make a home here: rt.toml and .rt."),
+    "doctor": ("house", "doctor", "Check this machine, the home, the log and the projection."),
+}
+# name -> (module, group, help)
+GROUPS = {
+    "task": ("tasks", "app", "Tasks."),
+    "run": ("runs", "app", "Runs."),
+    "log": ("logs", "app", "The log."),
+    "projection": ("query", "projection", "The DuckDB tables."),
+    "golden": ("replaying", "golden", "Recorded runs as tests."),
+    "config": ("house", "config", "The configuration."),
+    "help": ("house", "help_topics", "Reference pages."),
+}
 OLD_COMMANDS = {
     "schedule-create": "rt schedule create",
     "schedule-tick": "rt schedule tick",
@@ -60,8 +59,40 @@ _WITH_VALUE = {"--home", "--config", "--color", "--actor"}
 _FLAGS = {"-q", "--quiet", "--debug"}
 
 
-@app.callback()
-def _globals(  # the global options
+def build(verb: str | None) -> typer.Typer:
+    """The command line with the command that was asked for; None loads all of them."""
+    app = typer.Typer(
+        name="rt",
+        help="An event-sourced runtime for agents: every fact is one event in one log, and any run replays exactly.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_globals)
+    for name, (module, function, text) in COMMANDS.items():
+        wanted = verb in (None, name)
+        app.command(name, help=text)(_load(module, function) if wanted else _elsewhere)
+    for name, (module, group, text) in GROUPS.items():
+        wanted = verb in (None, name)
+        app.add_typer(_load(module, group) if wanted else _nothing(), name=name, help=text)
+    return app
+
+
+def _load(module: str, name: str) -> Any:  # noqa: ANN401  # a command or a group, as the tables say
+    return getattr(import_module(f"commands.{module}"), name)
+
+
+def _elsewhere() -> None:
+    """Stand for a command that was not asked for."""
+
+
+def _nothing() -> typer.Typer:
+    group = typer.Typer()
+    group.callback()(_elsewhere)
+    return group
+
+
+def _globals(
     home: Annotated[
         str | None, typer.Option("--home", help="The folder of the log; else the nearest .rt upwards.")
     ] = None,
@@ -77,16 +108,6 @@ def _globals(  # the global options
     invocation.home, invocation.config, invocation.actor, invocation.debug = home, config, actor, debug
 
 
-@house.help_topics.command("reference", help="Write the reference pages of the docs into a folder.")
-def _reference(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where.")]) -> None:
-    from commands.reference import pages
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in pages(typer.main.get_command(app), house.EXIT_CODES).items():
-        (folder / name).write_text(content)
-        render.out(str(folder / name))
-
-
 def main() -> None:
     """Run one command and end with its exit status."""
     os.umask(0o077)  # what rt writes is for its user alone
@@ -95,7 +116,7 @@ def main() -> None:
     as_json = "--json" in arguments
     try:
         _refuse_old(arguments)
-        app(args=arguments, prog_name="rt", standalone_mode=True)
+        build(_verb(arguments))(args=arguments, prog_name="rt", standalone_mode=True)
     except errors.RtError as problem:
         render.error(problem, as_json=as_json)
         sys.exit(problem.exit)
@@ -140,7 +161,18 @@ def _split(given: list[str]) -> tuple[list[str], tuple[str, ...] | None]:
     return front + rest, tail
 
 
+def _verb(arguments: list[str]) -> str:
+    """The command that is asked for; the global options stand before it, some with a value."""
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument in _WITH_VALUE:
+            next(waiting, None)
+        elif not argument.startswith("-"):
+            return argument
+    return ""
+
+
 def _refuse_old(arguments: list[str]) -> None:
-    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    command = _verb(arguments)
     if command in OLD_COMMANDS:
         raise errors.OldCommand(old=command, new=OLD_COMMANDS[command])

@@ -2,13 +2,14 @@
 
 import json
 import os
-import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from domain import errors
 from domain.bounds import DOCUMENT_BYTES_MAX
-from domain.config import Config, parse
+
+if TYPE_CHECKING:
+    from domain.config import Config
 
 STATE = ".rt"
 CONFIG = "rt.toml"
@@ -52,8 +53,12 @@ def _if_file(path: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def load_config(home: Home) -> Config:
+def load_config(home: Home) -> "Config":
     """The configuration, checked as a whole. Raises InvalidConfig."""
+    import tomllib
+
+    from domain.config import Config, parse
+
     path = home.config_file
     if path is None:
         return Config()

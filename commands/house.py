@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -120,6 +119,8 @@ _SPACE_BYTES_MIN = 256 << 20
 
 
 def _machine() -> Iterator[Check]:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         own = version("rt-runtime")
     except PackageNotFoundError:
@@ -277,3 +278,14 @@ def environment() -> None:
         ),
     ):
         render.out(f"{name:<28} {meaning}")
+
+
+@help_topics.command("reference", help="Write the reference pages of the docs into a folder.")
+def reference(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where.")]) -> None:
+    """Write the reference pages."""
+    from commands.reference import pages
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in pages(EXIT_CODES).items():
+        (folder / name).write_text(content)
+        render.out(str(folder / name))

@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+import typer
+
+from commands.cli import build
 from domain import bounds, errors
 from domain.events import REGISTRY, UPCASTS, Fact, topic
 
 MADE = "<!-- made by `rt help reference docs/reference`; change the code instead -->\n\n"
 
 
-def pages(command: Any, exit_codes: tuple[tuple[int, str], ...]) -> dict[str, str]:  # noqa: ANN401  # a click group
+def pages(exit_codes: tuple[tuple[int, str], ...]) -> dict[str, str]:
     """File name and content of every page."""
+    command = typer.main.get_command(build(None))
     return {
         "cli.md": MADE + _cli(command),
         "errors.md": MADE + _errors(),

@@ -1,7 +1,5 @@
 """The composition root: which adapter stands behind which port, for one invocation of the program."""
 
-import asyncio
-import getpass
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -11,12 +9,12 @@ from adapters.log_reader import LogReader
 from adapters.system import DiskFiles, FileLocks, RandomIds, SystemClock, SystemEnvironment
 from commands import home as homes
 from domain import errors
-from domain.config import Config, secret_names, secret_values
 
 if TYPE_CHECKING:
     from adapters.log_sqlite import SqliteLog
     from adapters.redact import Secrets
     from commands.world import Watch, World
+    from domain.config import Config
     from projections.catch_up import Projection
 
 
@@ -37,6 +35,8 @@ class Runtime:
         """Who gives the orders, as it is recorded."""
         name = self._actor or self.environment.all().get("RT_ACTOR")
         if not name:
+            import getpass
+
             try:
                 name = getpass.getuser()
             except (OSError, KeyError):
@@ -44,7 +44,7 @@ class Runtime:
         return f"operator:{name[:200]}"
 
     @cached_property
-    def config(self) -> Config:
+    def config(self) -> "Config":
         """The effective configuration."""
         return homes.load_config(self.home)
 
@@ -52,6 +52,7 @@ class Runtime:
     def secrets(self) -> "Secrets":
         """The known secret values, ready to be taken out of everything."""
         from adapters.redact import Secrets
+        from domain.config import secret_names, secret_values
 
         environ = self.environment.all()
         values = {environ[name] for name in secret_names(self.config) if environ.get(name)}
@@ -86,6 +87,8 @@ class Runtime:
     @asynccontextmanager
     async def world(self, watch: "Watch", warn: Callable[[str], None]) -> AsyncIterator["World"]:
         """The ports of a dispatcher in the running event loop."""
+        import asyncio
+
         from ahocorasick_rs import BytesAhoCorasick
 
         from adapters.process import LocalProcesses
