@@ -3,6 +3,7 @@
 The classes of the eventsourcing library give pool, recorder and mapper; what is appended takes one path, `append`.
 """
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -124,7 +125,11 @@ class SqliteLog:
         self.recorder = Recorder(self._datastore)
         self._seen = -1
         self._watch = self._reader()
-        self._record.check(recorded, self.head().position, self._hash_at)
+        try:
+            self._record.check(recorded, self.head().position, self._hash_at)
+        except BaseException:
+            self.close()
+            raise
 
     def _prepare(self, *, create: bool) -> None:
         found = self._writer.execute("PRAGMA user_version").fetchone()[0]
@@ -326,7 +331,7 @@ class SqliteLog:
     def idle(self) -> None:
         """See domain.ports.Log: the head record catches up, the WAL shrinks."""
         self._record.flush()
-        with self._lock:
+        with self._lock, contextlib.suppress(sqlite3.Error):  # busy or full: the next time will do
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:

@@ -105,7 +105,7 @@ class LocalProcesses:
         call.pidfd = os.pidfd_open(call.pid)
         self._loop.add_reader(call.pidfd, self._leader_exited, call)
         if self._observing is None:
-            self._observing = self._loop.call_later(_OBSERVE_S, self._observe)
+            self._observe()
 
     def _observe(self) -> None:
         """Remember who descends from whom while it can be seen; reap what was adopted."""

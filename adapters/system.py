@@ -148,7 +148,7 @@ class FileLocks:
             return True
         path = self._folder / f"{dispatcher}.lock"
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:
@@ -156,10 +156,13 @@ class FileLocks:
         except BlockingIOError:
             return True
         else:
-            path.unlink(missing_ok=True)  # its holder is dead, and an id is never used again
             return False
         finally:
             os.close(descriptor)
+
+    def bury(self, dispatcher: str) -> None:
+        """See domain.ports.Liveness."""
+        (self._folder / f"{dispatcher}.lock").unlink(missing_ok=True)
 
 
 class MemoryLocks:
@@ -179,3 +182,7 @@ class MemoryLocks:
     def alive(self, dispatcher: str) -> bool:
         """See domain.ports.Liveness."""
         return dispatcher in self.holders
+
+    def bury(self, dispatcher: str) -> None:
+        """See domain.ports.Liveness."""
+        self.holders.discard(dispatcher)

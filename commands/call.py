@@ -13,11 +13,14 @@ _ACTOR = "adapter:process"
 class OpenCall:
     """Reads a process and hands out its output, coalesced, and at last its exit. Offsets count stored bytes."""
 
-    def __init__(self, ordinal: int, marker: str, processes: Processes, chunker: Chunker, salt: bytes) -> None:
+    def __init__(  # what a call is made of
+        self, ordinal: int, marker: str, *, processes: Processes, chunker: Chunker, salt: bytes, started_s: float
+    ) -> None:
         self.ordinal = ordinal
         self.marker = marker
         self.ending = False
         self.exit: Exit | None = None
+        self.started_s = started_s  # on the monotonic clock, for timeouts
         self._processes = processes
         self._chunker = chunker
         self._salt = salt

@@ -92,6 +92,17 @@ def _nothing() -> typer.Typer:
     return group
 
 
+def _version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            render.out(f"rt {version('rt-runtime')}")
+        except PackageNotFoundError:
+            render.out("rt, from a checkout that is not installed")
+        raise typer.Exit
+
+
 def _globals(
     home: Annotated[
         str | None, typer.Option("--home", help="The folder of the log; else the nearest .rt upwards.")
@@ -101,7 +112,11 @@ def _globals(
     actor: Annotated[str | None, typer.Option("--actor", help="Recorded as the operator.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
 ) -> None:
+    _ = version  # its callback printed it and left
     if color not in ("auto", "always", "never"):
         raise typer.BadParameter("auto, always or never", param_hint="--color")
     render.style.color, render.style.quiet = color, quiet

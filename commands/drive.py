@@ -129,8 +129,14 @@ class Driver:
             message = self._world.secrets.text(str(problem))
             await self._record(Happened(ToolNotStarted(call=call.ordinal, cause=problem.cause, message=message)))
             return
-        chunker = Chunker(self._world.secrets, self._world.urgent, self.state.policy.output_bytes_max)
-        self._calls[call.ordinal] = OpenCall(call.ordinal, name, self._world.processes, chunker, self._salt)
+        self._calls[call.ordinal] = OpenCall(
+            call.ordinal,
+            name,
+            processes=self._world.processes,
+            chunker=Chunker(self._world.secrets, self._world.urgent, self.state.policy.output_bytes_max),
+            salt=self._salt,
+            started_s=self._world.clock.monotonic_s(),
+        )
         started = ToolStarted(
             call=call.ordinal, pid=identity.pid, start_ticks=identity.start_ticks, boot_id=identity.boot_id
         )
@@ -139,7 +145,7 @@ class Driver:
     def _spec(self, ordinal: int, name: str) -> ProcessSpec:
         assert self._input is not None, "a started run knows its call"
         world = self._world
-        path = f"{world.state}/tmp/{name}.json"  # noqa: S108  # below our own folder
+        path = world.payload_file(name)
         folders = {"artifacts": f"{world.state}/artifacts", "state": world.state, "payload_file": path}
         payload = None
         if self._input.payload_file:
@@ -162,9 +168,13 @@ class Driver:
             lost = RunOwnerLost(dispatcher=self.state.dispatcher, cause="dispatcher_stopped")
             return [*(each for each in happened if isinstance(each.fact, OutputAppended)), Happened(lost)]
         timer = core.next_timer(self.state)
-        if not happened and timer is not None and timer.due_us <= self._world.clock.now_us():
+        if not happened and timer is not None and self._due_s(timer) <= now_s:
             happened.append(Happened(TimerFired(timer=timer.timer, due_us=timer.due_us)))
         return happened
+
+    def _due_s(self, timer: core.Timer) -> float:
+        """When a timer is due on the monotonic clock: a jump of the wall clock ends no run."""
+        return self._calls[timer.call].started_s + timer.after_us / 1_000_000
 
     async def _wait(self) -> None:
         """Until something changed, output became due, or the core's timer did."""
@@ -172,7 +182,7 @@ class Driver:
         waits = [due_s - now_s for call in self._calls.values() if (due_s := call.due_s()) is not None]
         timer = core.next_timer(self.state)
         if timer is not None:
-            waits.append((timer.due_us - self._world.clock.now_us()) / 1_000_000)
+            waits.append(self._due_s(timer) - now_s)
         if not waits:
             await self._changed.wait()
             return

@@ -1,6 +1,6 @@
 """What people see of runs as they go: one line a change of state on stderr, the output on stdout."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -23,7 +23,9 @@ from domain.task import Status, Task
 class Printer:
     """Prints what became durable in this process."""
 
-    def __init__(self, *, output: bool, quiet: bool = False) -> None:
+    def __init__(self, *, output: bool, quiet: bool = False, gone: Callable[[], None] = lambda: None) -> None:
+        """`gone` is called once when the reader of the output went away."""
+        self.gone = gone
         self.tasks: list[str] = []
         self.ended = 0
         self._output = output
@@ -34,8 +36,7 @@ class Printer:
         for event in events:
             data = event.data
             if isinstance(data, OutputAppended):
-                if self._output:
-                    render.raw(event.body or b"", stderr=data.stream == "stderr")
+                self._print(event.body or b"", stderr=data.stream == "stderr")
                 continue
             if isinstance(data, TaskClaimed):
                 self.tasks.append(event.stream)
@@ -43,6 +44,15 @@ class Printer:
                 self.ended += 1
             if not self._quiet and (text := sentence(event)):
                 render.note(text)
+
+    def _print(self, data: bytes, *, stderr: bool) -> None:
+        if not self._output:
+            return
+        try:
+            render.raw(data, stderr=stderr)
+        except BrokenPipeError:  # `rt do -- yes | head`
+            self._output = False
+            self.gone()
 
     @staticmethod
     def end(task: Task) -> None:

@@ -25,6 +25,8 @@ async def recover(world: World, me: str) -> int:
     tips = [tip for running in lost if (tip := _tip(world, running.run)) is not None and not tip.state.ended]
     killed = await world.processes.sweep(_calls(tips))
     ended = await asyncio.gather(*(_end(world, me, tip, killed) for tip in tips))
+    for dispatcher in {running.dispatcher for running in lost}:
+        world.liveness.bury(dispatcher)
     return sum(ended)
 
 
@@ -59,5 +61,7 @@ async def _end(world: World, me: str, tip: Tip, killed: dict[str, int]) -> bool:
         await world.append(put)
     except errors.StreamConflict:  # somebody else was faster
         return False
+    for call in tip.state.calls:
+        world.files.remove(world.payload_file(marker(tip.state.run, call.ordinal)))
     world.watch(put.events)
     return True

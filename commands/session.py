@@ -35,6 +35,8 @@ def run_here(runtime: Runtime, document: dict[str, Any], *, as_json: bool, print
         return found
 
     async def body(dispatcher: Dispatcher) -> None:
+        shown.gone = lambda: cancel(dispatcher, "the reader of its output went away")
+
         async def begin() -> None:
             taken.append(take_in(runtime, accepted, dispatcher=dispatcher.id))
             if taken[0].claim is not None:
@@ -42,10 +44,10 @@ def run_here(runtime: Runtime, document: dict[str, Any], *, as_json: bool, print
 
         await dispatcher.work(begin=begin, until=lambda: task().status not in CLAIMABLE | {Status.RUNNING})
 
-    def cancel(dispatcher: Dispatcher) -> None:
+    def cancel(dispatcher: Dispatcher, reason: str = "interrupted at the terminal") -> None:
         """Ctrl-C means this task, not this dispatcher."""
-        if taken and task().run:
-            ask_cancel(runtime.log, task().run, runtime.clock.now_us(), runtime.actor, "interrupted at the terminal")
+        if taken and task().status is Status.RUNNING:
+            ask_cancel(runtime.log, task().run, runtime.clock.now_us(), runtime.actor, reason)
         dispatcher.drain()
 
     interrupted = dispatch(runtime, 1, shown.events, body, cancel)

@@ -286,6 +286,10 @@ class Liveness(Protocol):
         """Whether that dispatcher still holds its lock."""
         ...
 
+    def bury(self, dispatcher: str) -> None:
+        """Remove what a dead dispatcher left of its lock. An id is never used again."""
+        ...
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One outgoing request with its bounds."""

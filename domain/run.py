@@ -90,9 +90,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timer(msgspec.Struct, frozen=True):
-    """When the core wants to be told that time has passed (microseconds of the recorded clock)."""
+    """When the core wants to be told that time has passed: so long after the start of a call.
+
+    `due_us` is that moment on the recorded clock; whoever waits does so on a clock that never jumps.
+    """
 
     timer: str
+    call: int
+    after_us: int
     due_us: int
 
 
@@ -174,7 +179,8 @@ def next_timer(state: Run) -> Timer | None:
         return None
     for call in state.open_calls:
         if call.started_at_us and not call.cancel:
-            return Timer(f"timeout:{call.ordinal}", call.started_at_us + state.policy.timeout_us)
+            after_us = state.policy.timeout_us
+            return Timer(f"timeout:{call.ordinal}", call.ordinal, after_us, call.started_at_us + after_us)
     return None
 
 

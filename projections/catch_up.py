@@ -153,7 +153,10 @@ class Projection:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as problem:
+            raise errors.StoreFull(path=str(self._path), why=str(problem.strerror)) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

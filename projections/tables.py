@@ -170,7 +170,8 @@ FROM fresh WHERE e = 'task.claimed'""",
     """UPDATE runs SET adapter = data->>'$.adapter', started_at = recorded_at, bundle_sha256 = data->>'$.bundle.sha256'
 FROM fresh WHERE e = 'run.started' AND runs.run = stream""",
     """UPDATE runs SET state = data->>'$.state', cause = coalesce(data->>'$.cause', ''), retry = data->>'$.retry',
-       finished_at = recorded_at, finished_position = fresh.position, outcome_sha256 = coalesce(data->>'$.outcome.sha256', '')
+       finished_at = recorded_at, finished_position = fresh.position,
+       outcome_sha256 = coalesce(data->>'$.outcome.sha256', '')
 FROM fresh WHERE e = 'run.finished' AND runs.run = stream""",
     """INSERT INTO tool_calls
 SELECT stream, (data->>'$.call')::INTEGER, task, position, data->>'$.tool', data->>'$.effect', data->>'$.input.sha256',
