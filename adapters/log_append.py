@@ -88,7 +88,7 @@ class Batch:
         try:
             versions = self._checked(work)
             encoded = [self._codec.encode(event) for event in work.events]
-        except errors.RtError as problem:
+        except Exception as problem:  # noqa: BLE001  # nothing of it was taken in; the others' works go on
             return problem
         first = self.position + 1
         for event, (name, state) in zip(work.events, encoded, strict=True):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from domain import errors
 
 SCHEMA_MAX = 1
+BUSY_S = 5.0
 SQLITE_VERSION = sqlite3.sqlite_version_info
 
 
@@ -21,34 +22,41 @@ class RawRow(NamedTuple):
     state: str
 
 
+def open_read_only(folder: Path) -> sqlite3.Connection:
+    """A connection to the log of a home that creates nothing. Raises HomeNotFound, NewerLog, Corrupt, StoreFull."""
+    path = folder / "log.db"
+    if not path.exists():
+        raise errors.HomeNotFound(folder=str(folder))
+    try:
+        db = _connect(f"file:{path}?mode=ro")
+        try:
+            found = db.execute("PRAGMA user_version").fetchone()[0]
+            db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:  # a folder that cannot be written: read the file as it lies
+            db.close()
+            wal = Path(f"{path}-wal")
+            if wal.exists() and wal.stat().st_size:
+                why = "the folder is read-only and the last events lie in its WAL file"
+                raise errors.StoreFull(path=str(path), why=why) from None
+            db = _connect(f"file:{path}?mode=ro&immutable=1")
+            found = db.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.Error as problem:
+        raise errors.Corrupt(why=f"{path}: {problem}") from problem
+    if found > SCHEMA_MAX:
+        db.close()
+        raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA_MAX}")
+    return db
+
+
+def _connect(address: str) -> sqlite3.Connection:
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False)
+
+
 class LogReader:
     """A read-only connection. Creates nothing."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "log.db"
-        if not path.exists():
-            raise errors.HomeNotFound(folder=str(folder))
-        try:
-            self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5)
-            try:
-                found = self._db.execute("PRAGMA user_version").fetchone()[0]
-            except sqlite3.OperationalError:
-                found = self._without_lock(path)
-        except sqlite3.Error as problem:
-            raise errors.Corrupt(why=f"{path}: {problem}") from problem
-        if found > SCHEMA_MAX:
-            raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA_MAX}")
-
-    def _without_lock(self, path: Path) -> int:
-        """A folder that cannot be written: read the file as it lies, if nothing waits in its WAL."""
-        self._db.close()
-        wal = Path(f"{path}-wal")
-        if wal.exists() and wal.stat().st_size:
-            raise errors.StoreFull(
-                path=str(path), why="the folder is read-only and the last events lie in its WAL file"
-            )
-        self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, isolation_level=None)
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        self._db = open_read_only(folder)
 
     def head(self) -> tuple[int, bytes]:
         """The last position and its hash."""

@@ -6,7 +6,7 @@ The classes of the eventsourcing library give pool, recorder and mapper; what is
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,19 +19,16 @@ from eventsourcing.sqlite import (
 )
 
 from adapters.codec import Codec, Row
-from adapters.compress import unpack
 from adapters.head_record import HeadRecord
-from adapters.log_append import Batch, View
-from adapters.log_schema import COLUMNS, INDEX, NEXT_DUE, RUNNING, SCHEMA, TABLES
+from adapters.log_append import Batch
+from adapters.log_read import ReadLog
+from adapters.log_reader import BUSY_S, open_read_only
+from adapters.log_schema import COLUMNS, INDEX, SCHEMA, TABLES
 from domain import errors
-from domain.events import Recorded, Text
-from domain.ids import output_stream
-from domain.ports import Appended, Head, Running, Work
-from domain.task import Task
+from domain.ports import Appended, Work
 
 Answer = TypeVar("Answer")
 
-BUSY_S = 5.0
 PRAGMAS = ("synchronous=FULL", "wal_autocheckpoint=1000", "recursive_triggers=ON", "trusted_schema=OFF")
 
 
@@ -98,46 +95,45 @@ class Recorder(SQLiteApplicationRecorder):
             return [Row(*row) for row in cursor.fetchall()]
 
 
-class SqliteLog:
+class SqliteLog(ReadLog):
     """The log in `folder/log.db`, with its head record in `folder/head.json`. Thread-safe."""
 
     def __init__(self, folder: Path, *, create: bool = False, codec: Codec | None = None) -> None:
-        self.path = folder / "log.db"
-        self._codec = codec or Codec()
+        path = folder / "log.db"
         self._lock = threading.Lock()
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
         self._record = HeadRecord(folder / "head.json")
         recorded = self._record.read()  # before the log's end: what is appended meanwhile must not look lost
-        if not create and not self.path.exists():
+        if not create and not path.exists():
             raise errors.HomeNotFound(folder=str(folder))
         try:
             if create:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._datastore = SQLiteDatastore(str(self.path), originator_id_type="text")
+            self._datastore = SQLiteDatastore(str(path), originator_id_type="text")
             self._datastore.pool.close()
-            self._datastore.pool = Pool(db_name=str(self.path), lock_timeout=int(BUSY_S))
+            self._datastore.pool = Pool(db_name=str(path), lock_timeout=int(BUSY_S))
             self._connection = self._datastore.pool.get_connection(is_writer=True)
             self._writer = self._connection._sqlite_conn  # noqa: SLF001  # held for the log's life
-            self._prepare(create=create)
         except (sqlite3.Error, OSError) as problem:
-            raise _translated(problem, self.path) from problem
-        self.recorder = Recorder(self._datastore)
-        self._seen = -1
-        self._watch = self._reader()
+            raise _translated(problem, path) from problem
         try:
-            self._record.check(recorded, self.head().position, self._hash_at)
+            self._prepare(path, create=create)
+            super().__init__(folder, codec=codec)
+            self.recorder = Recorder(self._datastore)
+            self._record.check(recorded, self.head().position, self.hash_at)
+        except sqlite3.Error as problem:
+            self.close()
+            raise _translated(problem, path) from problem
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, *, create: bool) -> None:
+    def _prepare(self, path: Path, *, create: bool) -> None:
         found = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if found > SCHEMA:
-            raise errors.NewerLog(what=str(self.path), found=f"schema {found}", known=f"schema {SCHEMA}")
+            raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA}")
         if found == SCHEMA or not create:
             if found != SCHEMA:
-                raise errors.Corrupt(why=f"{self.path} is not a log of rt")
+                raise errors.Corrupt(why=f"{path} is not a log of rt")
             return
         self._writer.execute("BEGIN IMMEDIATE")
         if self._writer.execute("PRAGMA user_version").fetchone()[0] == 0:  # else another process was faster
@@ -180,7 +176,7 @@ class SqliteLog:
         if not rows:
             return False
         try:
-            reader = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+            reader = open_read_only(self.path.parent)
             try:
                 last = rows[-1]
                 found = reader.execute(f"SELECT {COLUMNS} FROM stored_events WHERE position = ?", (last.position,))  # noqa: S608
@@ -189,133 +185,6 @@ class SqliteLog:
                 reader.close()
         except sqlite3.Error as problem:
             raise errors.OutcomeUnknown(why=str(problem)) from problem
-
-    def _reader(self) -> sqlite3.Connection:
-        address = f"file:{self.path}?mode=ro"
-        connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
-        self._readers.append(connection)
-        return connection
-
-    def _cursor(self) -> sqlite3.Cursor:
-        """A cursor on this thread's read connection."""
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._reader()
-        cursor: sqlite3.Cursor = connection.cursor()
-        return cursor
-
-    def _view(self) -> View:
-        return View(self._cursor(), self._codec)
-
-    def stream(self, stream: str, after: int = 0) -> list[Recorded]:
-        """See domain.ports.LogView."""
-        return self._view().stream(stream, after)
-
-    def version(self, stream: str) -> int:
-        """See domain.ports.LogView."""
-        return self._view().version(stream)
-
-    def task(self, task: str) -> Task | None:
-        """See domain.ports.LogView."""
-        return self._view().task(task)
-
-    def blob(self, scope: str, text: Text) -> bytes:
-        """See domain.ports.LogView."""
-        return self._view().blob(scope, text)
-
-    def paused(self) -> bool:
-        """See domain.ports.LogView."""
-        return self._view().paused()
-
-    def ready(self, now_us: int, limit: int) -> list[str]:
-        """See domain.ports.LogView; outside a transaction what just became due is counted in, not moved."""
-        cursor = self._cursor()
-        cursor.execute(
-            "SELECT task FROM task_index WHERE ready = 1 OR (ready = 2 AND due_at_us <= ?)"
-            " ORDER BY priority DESC, queued LIMIT ?",
-            (now_us, limit),
-        )
-        return [row[0] for row in cursor.fetchall()]
-
-    def head(self) -> Head:
-        """See domain.ports.Log."""
-        found = (
-            self._cursor().execute("SELECT position, hash FROM stored_events ORDER BY position DESC LIMIT 1").fetchone()
-        )
-        return Head(found[0], found[1].hex()) if found else Head(0, "")
-
-    def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
-        """See domain.ports.Log."""
-        where = "position > ? AND position <= ? ORDER BY position LIMIT ?"
-        cursor = self._cursor()
-        cursor.execute(f"SELECT {COLUMNS} FROM stored_events WHERE {where}", (after, upto or 1 << 62, limit))  # noqa: S608
-        return [self._codec.decode(Row(*row)) for row in cursor.fetchall()]
-
-    def run_events(self, run: str, *, bodies: bool, after: int = 0) -> Iterator[Recorded]:
-        """See domain.ports.Log."""
-        cursor = self._cursor()
-        found = cursor.execute("SELECT task, claimed FROM run_index WHERE run = ?", (run,)).fetchone()
-        if found is None:
-            raise errors.IdNotFound(what="run", given=run)
-        task, claimed = found
-        query = "SELECT coalesce(min(claimed), 1 << 62) FROM run_index WHERE task = ? AND claimed > ?"
-        upto = cursor.execute(query, (task, claimed)).fetchone()[0]
-        part = "SELECT position FROM stored_events WHERE originator_id = ?"
-        cursor.execute(
-            f"SELECT {COLUMNS}, {'b.codec, b.data' if bodies else 'NULL, NULL'} FROM stored_events"  # noqa: S608
-            f" {'LEFT JOIN bodies b USING (position)' if bodies else ''} WHERE position > ? AND position IN"
-            f" ({part} AND position >= ? AND position < ? UNION ALL {part} UNION ALL {part}) ORDER BY position",
-            (after, task, claimed, upto, run, output_stream(run)),
-        )
-        return self._decoded(cursor)
-
-    def _decoded(self, cursor: sqlite3.Cursor) -> Iterator[Recorded]:
-        while rows := cursor.fetchmany(500):
-            for row in rows:
-                yield self._codec.decode(Row(*row[:6]), None if row[7] is None else unpack(row[6], row[7]))
-
-    def output(self, run: str, after: int = 0, limit: int = 64) -> list[Recorded]:
-        """See domain.ports.Log."""
-        cursor = self._cursor()
-        cursor.execute(
-            f"SELECT {COLUMNS}, b.codec, b.data FROM stored_events LEFT JOIN bodies b USING (position)"  # noqa: S608
-            " WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version LIMIT ?",
-            (output_stream(run), after, limit),
-        )
-        return list(self._decoded(cursor))
-
-    def salt(self, run: str) -> bytes:
-        """See domain.ports.Log."""
-        found = self._cursor().execute("SELECT salt FROM salts WHERE stream = ?", (output_stream(run),)).fetchone()
-        return bytes(found[0]) if found else b""
-
-    def running(self) -> list[Running]:
-        """See domain.ports.Log."""
-        return [Running(*row) for row in self._cursor().execute(RUNNING).fetchall()]
-
-    def next_due_us(self) -> int | None:
-        """See domain.ports.Log."""
-        found = self._cursor().execute(NEXT_DUE).fetchone()[0]
-        return None if found is None else int(found)
-
-    def touched(self, after: int) -> tuple[int, set[str]]:
-        """See domain.ports.Log."""
-        cursor = self._cursor()
-        cursor.execute(
-            "SELECT position, originator_id FROM stored_events WHERE position > ? ORDER BY position", (after,)
-        )
-        rows = cursor.fetchall()
-        return (rows[-1][0] if rows else after), {row[1] for row in rows}
-
-    def changed(self) -> bool:
-        """See domain.ports.Log: SQLite's own counter, which a connection that never writes sees move."""
-        now: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
-        moved, self._seen = now != self._seen, now
-        return moved
-
-    def _hash_at(self, position: int) -> str:
-        found = self._cursor().execute("SELECT hash FROM stored_events WHERE position = ?", (position,)).fetchone()
-        return found[0].hex() if found else ""
 
     def bulk(self, task: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Lend the write connection to whole-log work (`adapters.archive`), then note the new end."""
@@ -337,8 +206,7 @@ class SqliteLog:
     def close(self) -> None:
         """See domain.ports.Log."""
         self._record.flush()
-        for reader in self._readers:
-            reader.close()
+        super().close()
         self._datastore.pool.put_connection(self._connection)
         self._datastore.close()
 

@@ -5,7 +5,7 @@ die with their reader: what was not read is gone, and a program that goes on pri
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -110,6 +110,7 @@ class Machine:
     ) -> None:
         self.started: list[ProcessSpec] = []  # the ground truth: every start there ever was
         self._programs = programs
+        self._asked: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._on_start = on_start
         self._processes: dict[int, _Process] = {}
@@ -129,8 +130,8 @@ class Machine:
         if not known:
             cause: NotStartedCause = "command_not_found"
             raise NotStarted(cause, f"{spec.argv[0]}: No such file or directory")
-        times = sum(each.argv[0] == spec.argv[0] for each in self.started)
-        program = known[min(times, len(known) - 1)]
+        program = known[min(self._asked[spec.argv[0]], len(known) - 1)]
+        self._asked[spec.argv[0]] += 1
         if program.refused is not None:
             raise NotStarted(program.refused, f"{spec.argv[0]}: {program.refused}")
         if self._on_start is not None:

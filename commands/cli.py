@@ -4,6 +4,7 @@ A command pays only for what it imports: the module of the one that was asked fo
 """
 
 import contextlib
+import errno
 import os
 import sys
 from importlib import import_module
@@ -144,8 +145,19 @@ def main() -> None:
     except Exception as problem:
         if invocation.debug:
             raise
-        render.error(Bug(kind=type(problem).__name__, text=str(problem)[:300]), as_json=as_json)
-        sys.exit(Bug.exit)
+        shown = _for_users(problem)
+        render.error(shown, as_json=as_json)
+        sys.exit(shown.exit)
+
+
+_NO_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def _for_users(problem: Exception) -> errors.RtError:
+    """What to say of an exception that nobody translated: a disk that takes nothing is no bug of ours."""
+    if isinstance(problem, OSError) and problem.errno in _NO_WRITING:
+        return errors.StoreFull(path=str(problem.filename or "the home"), why=str(problem.strerror))
+    return Bug(kind=type(problem).__name__, text=str(problem)[:300])
 
 
 class Bug(errors.RtError):

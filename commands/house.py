@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from adapters.head_record import HeadRecord
 from adapters.log_reader import SQLITE_VERSION
 from commands import options, render
 from commands.home import CONFIG, STATE
@@ -157,14 +158,17 @@ def _home(runtime: Runtime) -> Iterator[Check]:
 
 def _log(runtime: Runtime) -> Iterator[Check]:
     state = runtime.home.state
-    head = runtime.log.head()
+    record = HeadRecord(state / "head.json")
+    recorded = record.read()
+    head = runtime.readable.head()
+    record.check(recorded, head.position, runtime.readable.hash_at)
     yield Check("log", "ok", f"ends at position {head.position}, its head record agrees")
     mode = state.stat().st_mode & 0o077
     yield Check("modes", "warning" if mode else "ok", f"{oct(state.stat().st_mode & 0o777)} on {state}")
     free = shutil.disk_usage(state).free
     yield Check("disk", "ok" if free > _SPACE_BYTES_MIN else "error", f"{free >> 20} MiB free")
     yield Check("writable", "ok" if os.access(state, os.W_OK) else "error", str(state))
-    lost = {each.dispatcher for each in runtime.log.running() if not runtime.liveness.alive(each.dispatcher)}
+    lost = {each.dispatcher for each in runtime.readable.running() if not runtime.liveness.alive(each.dispatcher)}
     detail = (
         f"{len(lost)} died with runs in hand: rt work ends those and goes on"
         if lost
@@ -174,7 +178,9 @@ def _log(runtime: Runtime) -> Iterator[Check]:
     position = runtime.projection().ask(lambda _database, at: at)
     yield Check("projection", "ok", f"true at position {position}")
     yield Check(
-        "paused", "warning" if runtime.log.paused() else "ok", "yes: rt resume" if runtime.log.paused() else "no"
+        "paused",
+        "warning" if runtime.readable.paused() else "ok",
+        "yes: rt resume" if runtime.readable.paused() else "no",
     )
 
 

@@ -33,7 +33,7 @@ def tail(  # noqa: C901  # a page after the other
     from fnmatch import fnmatchcase
 
     runtime = invocation.runtime()
-    log = runtime.log
+    log = runtime.readable
     at = max(0, log.head().position - limit) if after is None else after
     shown = 0
     while True:

@@ -43,7 +43,7 @@ def replay_runs(runtime: Runtime, wanted: list[str], *, summary: bool, as_json: 
     diverged: list[str] = []
     for each in wanted:
         start_s = time.monotonic()
-        result = replayed(runtime.log.run_events(each, bodies=True), runtime.log.salt(each))
+        result = replayed(runtime.readable.run_events(each, bodies=True), runtime.readable.salt(each))
         took_s = time.monotonic() - start_s
         if result.difference is not None:
             diverged.append(each)
@@ -52,7 +52,7 @@ def replay_runs(runtime: Runtime, wanted: list[str], *, summary: bool, as_json: 
         elif result.difference is not None or not summary:
             _show(result, took_s)
     if as_json:
-        render.document("rt.end.v1", {"count": len(wanted), "position": runtime.log.head().position, "next": None})
+        render.document("rt.end.v1", {"count": len(wanted), "position": runtime.readable.head().position, "next": None})
     elif summary:
         render.out(f"{len(wanted) - len(diverged)} of {len(wanted)} runs identical")
     if diverged:

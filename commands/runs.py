@@ -100,7 +100,7 @@ def log(run: options.RunArgument, *, as_json: options.Json = False) -> None:
     wanted = runtime.find_run(run)
     start_us = 0
     count = 0
-    for event in runtime.log.run_events(wanted, bodies=False):
+    for event in runtime.readable.run_events(wanted, bodies=False):
         start_us = start_us or event.at_us
         count += 1
         if as_json:
@@ -108,7 +108,7 @@ def log(run: options.RunArgument, *, as_json: options.Json = False) -> None:
         else:
             render.out(follow.one_line(event, start_us))
     if as_json:
-        render.document("rt.end.v1", {"count": count, "position": runtime.log.head().position, "next": None})
+        render.document("rt.end.v1", {"count": count, "position": runtime.readable.head().position, "next": None})
     runtime.close()
 
 
@@ -156,7 +156,7 @@ def output(
         else:
             render.raw(event.body or b"")
     if as_json:
-        render.document("rt.end.v1", {"count": count, "position": runtime.log.head().position, "next": None})
+        render.document("rt.end.v1", {"count": count, "position": runtime.readable.head().position, "next": None})
     runtime.close()
 
 
@@ -166,7 +166,7 @@ def _output(runtime: Runtime, run: str, *, follow_it: bool) -> Iterator[Recorded
         over = (
             not follow_it or runtime.reader.run_state(run) != "running"
         )  # before the read: what came last is still read
-        while events := runtime.log.output(run, after):
+        while events := runtime.readable.output(run, after):
             after = events[-1].version
             yield from events
         if over:
@@ -181,7 +181,7 @@ def watch(run: options.RunArgument, *, as_json: options.Json = False) -> None:
     seen, start_us, ended = 0, 0, False
     while not ended:
         ended = runtime.reader.run_state(wanted) != "running"
-        for event in runtime.log.run_events(wanted, bodies=True, after=seen):
+        for event in runtime.readable.run_events(wanted, bodies=True, after=seen):
             start_us = start_us or event.at_us
             seen = event.position
             if as_json:
@@ -189,7 +189,7 @@ def watch(run: options.RunArgument, *, as_json: options.Json = False) -> None:
             else:
                 _show(event, start_us)
         if not ended:
-            while not runtime.log.changed():
+            while not runtime.readable.changed():
                 time.sleep(FOLLOW_POLL_S)
     runtime.close()
 

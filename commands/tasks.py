@@ -73,10 +73,10 @@ def show(task: options.TaskArgument, *, as_json: options.Json = False) -> None:
     wanted = runtime.find_task(task)
     found, position = runtime.projection().ask(lambda database, at: (status.task(database, wanted), at))
     assert found is not None, "an id of the index is in the tables"
-    found |= {"position": position} | _payload(runtime, wanted)
+    found |= _payload(runtime, wanted)
     runtime.close()
     if as_json:
-        render.document("rt.task.v1", found)
+        render.document("rt.task.v1", found | {"at_position": position})
         return
     for name, value in found.items():
         if name not in ("runs", "payload") and value not in ("", None):
@@ -90,10 +90,10 @@ def show(task: options.TaskArgument, *, as_json: options.Json = False) -> None:
 def _payload(runtime: Runtime, task: str) -> dict[str, Any]:
     import msgspec
 
-    state = runtime.log.task(task)
+    state = runtime.readable.task(task)
     assert state is not None, "an id of the index is in the log"
     try:
-        stored: dict[str, Any] = msgspec.json.decode(runtime.log.blob(task, state.payload))
+        stored: dict[str, Any] = msgspec.json.decode(runtime.readable.blob(task, state.payload))
     except errors.BlobNotFound:
         return {"description": "", "payload": None}
     return stored

@@ -1,8 +1,12 @@
 """The composition root: which adapter stands behind which port, for one invocation of the program."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.log_reader import LogReader
@@ -11,6 +15,7 @@ from commands import home as homes
 from domain import errors
 
 if TYPE_CHECKING:
+    from adapters.log_read import ReadLog
     from adapters.log_sqlite import SqliteLog
     from adapters.redact import Secrets
     from commands.world import Watch, World
@@ -29,6 +34,7 @@ class Runtime:
         self.files = DiskFiles()
         self.liveness = FileLocks(home.state / "dispatchers")
         self._actor = actor
+        self._private: tempfile.TemporaryDirectory[str] | None = None
 
     @cached_property
     def actor(self) -> str:
@@ -74,15 +80,28 @@ class Runtime:
         return log
 
     @cached_property
+    def readable(self) -> "ReadLog":
+        """The log, for commands that only read: also in a folder that cannot be written."""
+        from adapters.log_read import ReadLog
+
+        return self.__dict__["log"] if "log" in self.__dict__ else ReadLog(self.home.state)
+
+    @cached_property
     def reader(self) -> LogReader:
-        """The log, read-only."""
+        """The log, raw and read-only."""
         return LogReader(self.home.state)
 
     def projection(self, progress: Callable[[int, int], None] | None = None) -> "Projection":
-        """The projection of the log."""
-        from projections.catch_up import Projection
+        """The projection of the log; a private one for the time of this command where the home cannot be written."""
+        from projections.catch_up import FILE, Projection
 
-        return Projection(self.home.state, self.reader, progress)
+        if os.access(self.home.state, os.W_OK):
+            return Projection(self.home.state, self.reader, progress)
+        self._private = tempfile.TemporaryDirectory(prefix="rt-projection-")
+        folder = Path(self._private.name)
+        if (self.home.state / FILE).exists():
+            shutil.copyfile(self.home.state / FILE, folder / FILE)
+        return Projection(folder, self.reader, progress)
 
     @asynccontextmanager
     async def world(self, watch: "Watch", warn: Callable[[str], None]) -> AsyncIterator["World"]:
@@ -122,10 +141,10 @@ class Runtime:
 
     def close(self) -> None:
         """Give back what was opened."""
-        for name in ("log", "reader"):
-            opened = self.__dict__.pop(name, None)
-            if opened is not None:
-                opened.close()
+        if self._private is not None:
+            self._private.cleanup()
+        for opened in {self.__dict__.pop(name, None) for name in ("log", "readable", "reader")} - {None}:
+            opened.close()
 
     def find_task(self, given: str) -> str:
         """A task by id, unique prefix, @last, @failed, @waiting, or a run's id. Raises IdNotFound, IdAmbiguous."""

@@ -17,6 +17,7 @@ import duckdb
 from domain import errors
 from projections import tables
 
+FILE = "projection.duckdb"
 BATCH = 50_000
 _BODIES_AT_ONCE = 500  # positions; at most 64 KiB of text each
 Answer = TypeVar("Answer")
@@ -51,7 +52,7 @@ class Projection:
     """The projection of one log, in `folder/projection.duckdb`."""
 
     def __init__(self, folder: Path, feed: Feed, progress: Callable[[int, int], None] | None = None) -> None:
-        self._path = folder / "projection.duckdb"
+        self._path = folder / FILE
         self._feed = feed
         self._progress = progress or (lambda _done, _total: None)
 
