@@ -10,6 +10,7 @@ import msgspec
 
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
+from adapters.log_reader import open_read_only
 from adapters.log_schema import COLUMNS, GENESIS, apply_index, link
 from adapters.transfer import Entry
 from domain import errors
@@ -31,10 +32,7 @@ class Verified(NamedTuple):
 
 def connect(folder: Path) -> sqlite3.Connection:
     """A read-only connection for bulk work. Raises HomeNotFound."""
-    path = folder / "log.db"
-    if not path.exists():
-        raise errors.HomeNotFound(folder=str(folder))
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5)
+    return open_read_only(folder)
 
 
 def verify(db: sqlite3.Connection) -> Verified:

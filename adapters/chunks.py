@@ -13,6 +13,7 @@ from domain.bounds import CHUNK_BYTES_MAX, PARTIAL_LINE_S, QUIET_S
 from domain.ports import Piece
 
 Stream = Literal["stdout", "stderr"]
+_STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 
 
 class Chunk(NamedTuple):
@@ -29,7 +30,7 @@ class Chunker:
         self._redactors = {"stdout": secrets.stream(), "stderr": secrets.stream()}
         self._urgent = urgent
         self._partial = {"stdout": b"", "stderr": b""}
-        self._partial_since_s = 0.0
+        self._since_s = {"stdout": 0.0, "stderr": 0.0}  # when the unfinished line of a stream began
         self._ready: list[tuple[Stream, list[bytes]]] = []
         self._ready_bytes = 0
         self._first_s = 0.0  # when the oldest ready byte came
@@ -43,7 +44,7 @@ class Chunker:
         for piece in pieces:
             self._take(piece.stream, self._redactors[piece.stream].feed(piece.data), now_s)
         if final:
-            for stream in ("stdout", "stderr"):
+            for stream in _STREAMS:
                 self._take(stream, self._redactors[stream].feed(b"", final=True), now_s)
                 self._release(stream, now_s)
 
@@ -52,13 +53,13 @@ class Chunker:
         if self._hit or self._ready_bytes >= CHUNK_BYTES_MAX:
             return 0.0
         ready = max(self._first_s, self._taken_s + QUIET_S) if self._ready else None
-        partial = self._partial_since_s + PARTIAL_LINE_S if any(self._partial.values()) else None
-        return min((at for at in (ready, partial) if at is not None), default=None)
+        partial = (self._since_s[stream] + PARTIAL_LINE_S for stream, data in self._partial.items() if data)
+        return min((at for at in (ready, *partial) if at is not None), default=None)
 
     def take(self, now_s: float) -> list[Chunk]:
         """The chunks that may be stored now, in arrival order."""
-        if any(self._partial.values()) and now_s >= self._partial_since_s + PARTIAL_LINE_S:
-            for stream in ("stdout", "stderr"):
+        for stream in _STREAMS:
+            if now_s >= self._since_s[stream] + PARTIAL_LINE_S:
                 self._release(stream, now_s)
         chunks = [
             Chunk(stream, data)
@@ -82,8 +83,8 @@ class Chunker:
         while len(rest) >= CHUNK_BYTES_MAX:
             self._append(stream, rest[:CHUNK_BYTES_MAX], now_s)
             rest = rest[CHUNK_BYTES_MAX:]
-        if rest and not any(self._partial.values()):
-            self._partial_since_s = now_s
+        if end or not self._partial[stream]:
+            self._since_s[stream] = now_s
         self._partial[stream] = rest
 
     def _release(self, stream: Stream, now_s: float) -> None:

@@ -30,7 +30,7 @@ class HeadRecord:
         try:
             found = json.loads(self._path.read_bytes())
             return Head(int(found["position"]), str(found["hash"]))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Head(0, "")
         except (ValueError, KeyError, TypeError) as problem:
             raise errors.Corrupt(why=f"the head record {self._path} does not read: {problem}") from problem
@@ -70,7 +70,7 @@ class HeadRecord:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if head.position > self.read().position:
                     self._store(head)
-        except OSError:  # the commit stands; a record that lags covers less, and is tried again
+        except (OSError, errors.Corrupt):  # the commit stands; a record that lags covers less, and is tried again
             return
         self._pending = None
 

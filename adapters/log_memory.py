@@ -25,6 +25,8 @@ class MemoryLog:
         self._salts: dict[str, bytes] = {}
         self._tasks: dict[str, tuple[int, int, IndexChange]] = {}  # priority, queued, state
         self._runs: dict[str, tuple[str, int]] = {}  # task, claimed
+        self._due: set[str] = set()  # what a work found due: no longer waited for
+        self._inside = False
         self._seen = -1
 
     def append(self, works: Sequence[Work]) -> list[Appended | Exception]:
@@ -32,6 +34,7 @@ class MemoryLog:
         return [self._append(work) for work in works]
 
     def _append(self, work: Work) -> Appended | Exception:
+        self._inside = True
         try:
             put = work if isinstance(work, Put) else work(self)
             if put is None:
@@ -40,6 +43,8 @@ class MemoryLog:
             encoded = [self._codec.encode(event) for event in put.events]
         except Exception as problem:  # noqa: BLE001  # the caller's own error; the others' works go on
             return problem
+        finally:
+            self._inside = False
         first = len(self.rows) + 1
         for event, (name, state) in zip(put.events, encoded, strict=True):
             self._store(event, name, state)
@@ -78,6 +83,7 @@ class MemoryLog:
         if (change := index_change(data)) is not None:
             known = (data.priority, position) if isinstance(data, TaskQueued) else self._tasks[event.stream][:2]
             self._tasks[event.stream] = (*known, change)
+            self._due.discard(event.stream)
         if isinstance(data, TaskClaimed):
             self._runs[data.run] = (event.stream, position)
 
@@ -115,6 +121,8 @@ class MemoryLog:
             for task, (priority, queued, state) in self._tasks.items()
             if state.status in CLAIMABLE and state.due_at_us <= now_us
         ]
+        if self._inside:
+            self._due.update(task for _, _, task in due)
         return [task for _, _, task in sorted(due)[:limit]]
 
     def head(self) -> Head:
@@ -153,9 +161,11 @@ class MemoryLog:
 
     def next_due_us(self) -> int | None:
         """See domain.ports.Log."""
-        waiting = [
-            state.due_at_us for _, _, state in self._tasks.values() if state.status in CLAIMABLE and state.due_at_us
-        ]
+        waiting = (
+            state.due_at_us
+            for task, (_, _, state) in self._tasks.items()
+            if state.status in CLAIMABLE and state.due_at_us and task not in self._due
+        )
         return min(waiting, default=None)
 
     def touched(self, after: int) -> tuple[int, set[str]]:

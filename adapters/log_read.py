@@ -84,9 +84,10 @@ class ReadLog:
 
     def read(self, after: int, limit: int, upto: int | None = None) -> list[Recorded]:
         """See domain.ports.Log."""
+        last = 1 << 62 if upto is None else upto
         where = "position > ? AND position <= ? ORDER BY position LIMIT ?"
         cursor = self._cursor()
-        cursor.execute(f"SELECT {COLUMNS} FROM stored_events WHERE {where}", (after, upto or 1 << 62, limit))  # noqa: S608
+        cursor.execute(f"SELECT {COLUMNS} FROM stored_events WHERE {where}", (after, last, limit))  # noqa: S608
         return [self._codec.decode(Row(*row)) for row in cursor.fetchall()]
 
     def run_events(self, run: str, *, bodies: bool, after: int = 0) -> Iterator[Recorded]:

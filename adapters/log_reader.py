@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from domain import errors
 
@@ -28,7 +29,7 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
     if not path.exists():
         raise errors.HomeNotFound(folder=str(folder))
     try:
-        db = _connect(f"file:{path}?mode=ro")
+        db = _connect(f"{address(path)}?mode=ro")
         try:
             found = db.execute("PRAGMA user_version").fetchone()[0]
             db.execute("SELECT 1 FROM sqlite_master").fetchone()
@@ -38,7 +39,7 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
             if wal.exists() and wal.stat().st_size:
                 why = "the folder is read-only and the last events lie in its WAL file"
                 raise errors.StoreFull(path=str(path), why=why) from None
-            db = _connect(f"file:{path}?mode=ro&immutable=1")
+            db = _connect(f"{address(path)}?mode=ro&immutable=1")
             found = db.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.Error as problem:
         raise errors.Corrupt(why=f"{path}: {problem}") from problem
@@ -48,8 +49,13 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
     return db
 
 
-def _connect(address: str) -> sqlite3.Connection:
-    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False)
+def address(path: Path) -> str:
+    """The path as SQLite's URI: a folder may have any name."""
+    return f"file:{quote(str(path))}"
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_S, check_same_thread=False)
 
 
 class LogReader:

@@ -4,13 +4,14 @@ The classes of the eventsourcing library give pool, recorder and mapper; what is
 """
 
 import contextlib
+import fcntl
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import Notification, PersistenceError, StoredEvent
 from eventsourcing.sqlite import (
     SQLiteApplicationRecorder,
     SQLiteConnection,
@@ -22,7 +23,7 @@ from adapters.codec import Codec, Row
 from adapters.head_record import HeadRecord
 from adapters.log_append import Batch
 from adapters.log_read import ReadLog
-from adapters.log_reader import BUSY_S, open_read_only
+from adapters.log_reader import BUSY_S, address, open_read_only
 from adapters.log_schema import COLUMNS, INDEX, SCHEMA, TABLES
 from domain import errors
 from domain.ports import Appended, Work
@@ -108,15 +109,11 @@ class SqliteLog(ReadLog):
         try:
             if create:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._datastore = SQLiteDatastore(str(path), originator_id_type="text")
-            self._datastore.pool.close()
-            self._datastore.pool = Pool(db_name=str(path), lock_timeout=int(BUSY_S))
-            self._connection = self._datastore.pool.get_connection(is_writer=True)
-            self._writer = self._connection._sqlite_conn  # noqa: SLF001  # held for the log's life
-        except (sqlite3.Error, OSError) as problem:
+            with _creating(folder) if create else contextlib.nullcontext():
+                self._open(path, create=create)
+        except (sqlite3.Error, OSError, PersistenceError) as problem:
             raise _translated(problem, path) from problem
         try:
-            self._prepare(path, create=create)
             super().__init__(folder, codec=codec)
             self.recorder = Recorder(self._datastore)
             self._record.check(recorded, self.head().position, self.hash_at)
@@ -125,6 +122,19 @@ class SqliteLog(ReadLog):
             raise _translated(problem, path) from problem
         except BaseException:
             self.close()
+            raise
+
+    def _open(self, path: Path, *, create: bool) -> None:
+        self._datastore = SQLiteDatastore(address(path), originator_id_type="text")
+        self._datastore.pool.close()
+        self._datastore.pool = Pool(db_name=address(path), lock_timeout=int(BUSY_S))
+        self._connection = self._datastore.pool.get_connection(is_writer=True)
+        self._writer = self._connection._sqlite_conn  # noqa: SLF001  # held for the log's life
+        try:
+            self._prepare(path, create=create)
+        except BaseException:
+            self._datastore.pool.put_connection(self._connection)
+            self._datastore.close()
             raise
 
     def _prepare(self, path: Path, *, create: bool) -> None:
@@ -211,13 +221,23 @@ class SqliteLog(ReadLog):
         self._datastore.close()
 
 
+@contextlib.contextmanager
+def _creating(folder: Path) -> Iterator[None]:
+    """One process at a time: the switch to WAL of a new file does not wait for others."""
+    with (folder / "log.db.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+_NO_WRITING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+
+
 def _translated(problem: Exception, path: Path) -> errors.RtError:
     why = str(problem)
-    if "locked" in why or "busy" in why:
+    code = getattr(problem, "sqlite_errorcode", 0)
+    if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return errors.LogBusy(seconds=int(BUSY_S))
-    if isinstance(problem, OSError) or any(
-        word in why for word in ("full", "readonly", "unable to open", "permission")
-    ):
+    if isinstance(problem, OSError) or code & 0xFF in _NO_WRITING or code == sqlite3.SQLITE_IOERR_WRITE:
         return errors.StoreFull(path=str(path), why=why)
     if "malformed" in why or "not a database" in why:
         return errors.Corrupt(why=why)

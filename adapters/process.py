@@ -70,32 +70,37 @@ class LocalProcesses:
         """See domain.ports.Processes."""
         if not os.path.isdir(spec.cwd):  # noqa: PTH112  # once a spawn: the plain call
             raise NotStarted("cwd_missing", f"{spec.cwd} is not a folder")
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        opened: list[int] = []
         try:
-            popen = subprocess.Popen(  # noqa: S603  # starting what was asked for is what this is for
-                spec.argv,
-                stdin=self._null,
-                stdout=out_write,
-                stderr=err_write,
-                cwd=spec.cwd,
-                env=spec.env | {"RT_CALL": spec.call},
-                start_new_session=True,
-            )
+            for _ in ("stdout", "stderr"):
+                opened += os.pipe2(os.O_CLOEXEC)
+            spare = os.dup(self._null)  # room for the pidfd: a start must not fail halfway
+            opened.append(spare)
+            popen = self._popen(spec, opened[1], opened[3])
         except (OSError, ValueError) as problem:
-            os.close(out_read)
-            os.close(err_read)
+            for descriptor in opened:
+                os.close(descriptor)
             raise _not_started(problem, spec) from problem
-        finally:
-            os.close(out_write)
-            os.close(err_write)
+        for descriptor in (opened[1], opened[3], spare):
+            os.close(descriptor)
         found = table.entry(popen.pid)  # not reaped yet, so it is there
         call = _Running(spec.call, popen, found.start if found else 0, changed)
         call.started_s = self._loop.time()
         self._calls[spec.call] = call
         self._trees.leaders.add(popen.pid)
-        self._watch(call, out_read, err_read)
+        self._watch(call, opened[0], opened[2])
         return ProcessIdentity(pid=popen.pid, start_ticks=call.start, boot_id=self._boot_id)
+
+    def _popen(self, spec: ProcessSpec, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603  # starting what was asked for is what this is for
+            spec.argv,
+            stdin=self._null,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=spec.cwd,
+            env=spec.env | {"RT_CALL": spec.call},
+            start_new_session=True,
+        )
 
     def _watch(self, call: _Running, out_read: int, err_read: int) -> None:
         call.pipes = {out_read: "stdout", err_read: "stderr"}

@@ -8,12 +8,13 @@ import json
 import urllib.parse
 from collections.abc import Iterable, Iterator
 
-from ahocorasick_rs import BytesAhoCorasick, MatchKind
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
 from domain import errors
 from domain.bounds import SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX
 
 MARK = b"[redacted]"
+_LARGE_BYTES = 16 * 1024
 
 
 class Secrets:
@@ -33,7 +34,11 @@ class Secrets:
                 raise errors.InvalidConfig(where="secrets", why=size)
             known |= {form for form in spellings(coded) if len(form) >= SECRET_BYTES_MIN}
         self.forms = sorted(known, key=lambda form: (-len(form), form))
-        self.find = BytesAhoCorasick(self.forms, matchkind=MatchKind.LeftmostLongest) if known else None
+        large = sum(map(len, self.forms)) > _LARGE_BYTES
+        how = Implementation.ContiguousNFA if large else None  # a DFA of long secrets takes seconds to build
+        self.find = (
+            BytesAhoCorasick(self.forms, matchkind=MatchKind.LeftmostLongest, implementation=how) if known else None
+        )
         self.longest = len(self.forms[0]) if known else 0
 
     def stream(self) -> "StreamRedactor":
@@ -44,8 +49,16 @@ class Secrets:
         """A whole text without the secrets."""
         if self.find is None:
             return text
-        clean = self.stream().feed(text.encode("utf-8", "surrogatepass"), final=True)
-        return clean.decode("utf-8", "surrogatepass")
+        clean = self.stream().feed(_encoded(text), final=True)
+        return clean.decode("utf-8", "surrogateescape")
+
+
+def _encoded(text: str) -> bytes:
+    """The bytes behind a text: those of variables and arguments that are not UTF-8 come as escapes (PEP 383)."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # other lone surrogates: no bytes stand behind them
+        return text.encode("utf-8", "replace")
 
 
 class StreamRedactor:

@@ -58,11 +58,9 @@ class Runtime:
     def secrets(self) -> "Secrets":
         """The known secret values, ready to be taken out of everything."""
         from adapters.redact import Secrets
-        from domain.config import secret_names, secret_values
+        from domain.config import secret_values
 
-        environ = self.environment.all()
-        values = {environ[name] for name in secret_names(self.config) if environ.get(name)}
-        return Secrets(values | secret_values(self.config))
+        return Secrets(secret_values(self.config, self.environment.all()))
 
     @cached_property
     def log(self) -> "SqliteLog":

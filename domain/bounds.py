@@ -17,6 +17,7 @@ PRIORITY_MIN: Final = -1000
 PRIORITY_MAX: Final = 1000
 ATTEMPTS_MAX: Final = 100
 DELAY_MINUTES_MAX: Final = 525_600
+TIME_US_MAX: Final = 2**53 - 1  # what every reader of JSON holds exactly
 KEY_CHARS_MAX: Final = 500
 REASON_CHARS_MAX: Final = 2_000
 
@@ -40,7 +41,7 @@ OUTPUT_BYTES_MAX: Final = 64 * MIB
 ANSWER_BYTES_MAX: Final = 256 * KIB  # the tail of stdout in which an outcome is looked for
 SUMMARY_CHARS_MAX: Final = 4_000
 OUTCOME_ITEMS_MAX: Final = 1_000
-OUTCOME_MISSES_MAX: Final = 10_000  # braces that open no JSON object
+OUTCOME_EFFORT_CHARS_MAX: Final = 2 * MIB  # looked at behind braces that open no JSON object
 SECRET_BYTES_MIN: Final = 6
 SECRET_BYTES_MAX: Final = 8 * KIB
 SECRETS_MAX: Final = 1_000

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,7 +11,8 @@ from msgspec import Meta
 from domain import bounds, errors
 
 Seconds = Annotated[float, Meta(ge=0, le=bounds.TIMEOUT_S_MAX)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+Name = Annotated[str, Meta(pattern=f"^{_NAME}$")]
 Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
 ExitCode = Annotated[int, Meta(ge=1, le=255)]
 
@@ -72,10 +74,13 @@ _SECRET_NAME = re.compile(r"token|secret|password|passwd|key|auth|credential", r
 
 def parse(document: object, source: str) -> Config:
     """A configuration from what a TOML or JSON file said. Raises InvalidConfig naming file and field."""
+    if isinstance(document, dict) and isinstance(document.get("adapters"), dict):
+        for name, fields in document["adapters"].items():  # each by its name, so that an error can name it
+            _adapter(name, fields, source)
     try:
         config = msgspec.convert(document, Config)
     except msgspec.ValidationError as problem:
-        raise errors.InvalidConfig(where=f"{source}: {_where(problem)}", why=_why(problem)) from None
+        raise errors.InvalidConfig(where=f"{source}: {_where(problem) or 'the document'}", why=_why(problem)) from None
     if BUILT_IN in config.adapters:
         why = f"the name {BUILT_IN!r} belongs to the built-in adapter"
         raise errors.InvalidConfig(where=f"{source}: adapters.{BUILT_IN}", why=why)
@@ -87,27 +92,39 @@ def parse(document: object, source: str) -> Config:
     return config
 
 
+def _adapter(name: str, fields: object, source: str) -> None:
+    if not re.fullmatch(_NAME, name):
+        why = f"{name!r} is no name: letters, digits, . _ - only, 64 at most, not beginning with a sign"
+        raise errors.InvalidConfig(where=f"{source}: adapters", why=why)
+    try:
+        msgspec.convert(fields, Adapter)
+    except msgspec.ValidationError as problem:
+        where = ".".join(part for part in (f"adapters.{name}", _where(problem)) if part)
+        raise errors.InvalidConfig(where=f"{source}: {where}", why=_why(problem)) from None
+
+
 def looks_secret(name: str) -> bool:
     """Whether a variable's name says that its value is a secret: the second net beside the registered ones."""
     return _SECRET_NAME.search(name) is not None
 
 
-def secret_names(config: Config) -> set[str]:
-    """The environment variables whose values are secrets."""
-    inherited = (
-        name for adapter in config.adapters.values() for name in adapter.inherit_env if adapter.inherit_env != "all"
-    )
-    return set(config.secrets.env) | {name for name in inherited if looks_secret(name)}
+def secret_values(config: Config, environ: Mapping[str, str]) -> set[str]:
+    """Every known secret: registered variables, and what adapters hand on under a name that looks like one.
 
-
-def secret_values(config: Config) -> set[str]:
-    """Secrets that stand in the configuration itself."""
-    return {value for adapter in config.adapters.values() for name, value in adapter.env.items() if looks_secret(name)}
+    Of the latter, values too short to be found in output are no secrets: `AUTH_MODE=none`.
+    """
+    registered = {environ[name] for name in config.secrets.env if environ.get(name)}
+    handed_on: dict[str, str] = {}
+    for adapter in config.adapters.values():
+        names = environ.keys() if adapter.inherit_env == "all" else adapter.inherit_env
+        handed_on |= {name: environ[name] for name in names if name in environ} | adapter.env
+    looking = {value for name, value in handed_on.items() if looks_secret(name)}
+    return registered | {value for value in looking if len(value.encode("utf-8", "replace")) >= bounds.SECRET_BYTES_MIN}
 
 
 def _where(problem: msgspec.ValidationError) -> str:
     found = re.search(r" - at `\$\.?(.*)`$", str(problem))
-    return (found.group(1) if found else "") or "the document"
+    return found.group(1) if found else ""
 
 
 def _why(problem: msgspec.ValidationError) -> str:

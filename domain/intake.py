@@ -195,4 +195,7 @@ def parse_time(text: str, where: str) -> int:
         since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     except (ValueError, OverflowError) as problem:
         raise errors.Invalid(where=where, why=f"not a date and time: {problem}") from None
-    return max(0, (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
+    at_us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    if at_us > bounds.TIME_US_MAX:
+        raise errors.Invalid(where=where, why="is beyond the year 2255")
+    return max(0, at_us)

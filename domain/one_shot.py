@@ -90,10 +90,11 @@ def _exited(run: "Run", fact: ToolExited) -> Ending:
         return Ending(state="failed", retry="retryable", cause="timeout")
     if fact.signal:
         return Ending(state="failed", retry="retryable", cause=f"signal:{fact.signal}")
-    code = fact.exit_code or 0
-    if code:
+    code = fact.exit_code
+    if code != 0:  # or unknown, which is no success either
         permanent = code in run.policy.exit_permanent and code not in run.policy.exit_retryable
-        return Ending(state="failed", retry="permanent" if permanent else "retryable", cause=f"exit:{code}")
+        cause = "exit:unknown" if code is None else f"exit:{code}"
+        return Ending(state="failed", retry="permanent" if permanent else "retryable", cause=cause)
     if run.policy.outcome == "exit":
         return Ending(state="completed")
     return _reported(run)

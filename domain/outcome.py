@@ -6,7 +6,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain.bounds import OUTCOME_ITEMS_MAX, OUTCOME_MISSES_MAX, SUMMARY_CHARS_MAX
+from domain.bounds import OUTCOME_EFFORT_CHARS_MAX, OUTCOME_ITEMS_MAX, SUMMARY_CHARS_MAX
+
+_LOOK_CHARS = 64
+_DEEP_CHARS = 64 * 1024
+_LAST_LINES = 16
 
 Verdict = Literal["completed", "retryable_failure", "permanent_failure", "blocked"]
 
@@ -71,8 +75,8 @@ def from_json(text: str) -> Outcome:
         status=status,
         operator_summary=_cut(summary if isinstance(summary, str) and summary.strip() else text),
         status_source="json",
-        machine_status=machine_status,
-        reported_status=reported if reported != status else "",
+        machine_status=_cut(machine_status),
+        reported_status=_cut(reported) if reported != status else "",
         candidate=len(found),
         candidates=len(found),
         file_changes=files,
@@ -88,19 +92,43 @@ def _nothing(text: str) -> Outcome:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The outermost JSON objects in the text, in order; gives up after a bounded number of braces that open none."""
+    """The outermost JSON objects in the text, in order.
+
+    The effort for braces that open no object is bounded; once it is used up, only the last lines that begin with a
+    brace are tried, for that is where an answer stands.
+    """
     decoder = json.JSONDecoder()
-    at, misses = text.find("{"), 0
-    while at >= 0 and misses < OUTCOME_MISSES_MAX:
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            misses += 1
-            at = text.find("{", at + 1)
-            continue
-        if isinstance(value, dict):
+    at, effort = text.find("{"), OUTCOME_EFFORT_CHARS_MAX
+    while at >= 0 and effort > 0:
+        value, end, cost = _object_at(decoder, text, at)
+        effort -= cost
+        if value is not None:
             yield value
         at = text.find("{", end)
+    if at >= 0:
+        for start in _last_lines(text, at):
+            value, _, _ = _object_at(decoder, text, start)
+            if value is not None:
+                yield value
+
+
+def _object_at(decoder: json.JSONDecoder, text: str, at: int) -> tuple[dict[str, Any] | None, int, int]:
+    """The object that begins here, where to go on, and what looking has cost."""
+    try:
+        value, end = decoder.raw_decode(text, at)
+    except json.JSONDecodeError as problem:
+        return None, at + 1, max(problem.pos - at, 0) + _LOOK_CHARS
+    except (ValueError, RecursionError):  # a number of thousands of digits, a nesting of thousands of levels
+        return None, at + 1, _DEEP_CHARS
+    return (value if isinstance(value, dict) else None), end, 0
+
+
+def _last_lines(text: str, after: int) -> list[int]:
+    found: list[int] = []
+    at = len(text)
+    while len(found) < _LAST_LINES and (at := text.rfind("\n{", after, at)) >= 0:
+        found.append(at + 1)
+    return found[::-1]
 
 
 def _paths(document: dict[str, Any], key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -112,7 +140,7 @@ def _paths(document: dict[str, Any], key: str) -> tuple[tuple[str, ...], tuple[s
     for item in given[:OUTCOME_ITEMS_MAX]:
         path = item.get("path", item.get("file")) if isinstance(item, dict) else item
         if isinstance(path, str) and path.strip():
-            kept.append(path)
+            kept.append(_whole(path))
         else:
             dropped += 1
     dropped += max(0, len(given) - OUTCOME_ITEMS_MAX)
@@ -120,4 +148,9 @@ def _paths(document: dict[str, Any], key: str) -> tuple[tuple[str, ...], tuple[s
 
 
 def _cut(text: str) -> str:
-    return text.strip()[:SUMMARY_CHARS_MAX]
+    return _whole(text.strip()[:SUMMARY_CHARS_MAX])
+
+
+def _whole(text: str) -> str:
+    """Without half characters: JSON may spell them, and nothing can store them."""
+    return text.encode("utf-8", "replace").decode()
