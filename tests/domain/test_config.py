@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain import errors
-from domain.config import Config, as_document, looks_secret, parse, secret_names, secret_values, to_us
+from domain.config import Config, as_document, looks_secret, parse, secret_values, to_us
 
 
 def refused(document: object) -> errors.InvalidConfig:
@@ -126,18 +126,27 @@ def test_ordinary_names_are_not_secrets() -> None:
     assert not any(map(looks_secret, ["PATH", "HOME", "LANG", "NAME"]))
 
 
+ENVIRON = {"PLAIN": "plain value", "GH_TOKEN": "hunter22", "CI": "yes, really", "OTHER_KEY": "not handed on"}
+
+
 def test_secrets_are_the_registered_variables_and_inherited_ones_that_look_so() -> None:
-    config = parse({"secrets": {"env": ["PLAIN"]}} | adapter(inherit_env=["GH_TOKEN", "CI"]), "rt.toml")
-    assert secret_names(config) == {"PLAIN", "GH_TOKEN"}
+    config = parse({"secrets": {"env": ["PLAIN", "MISSING"]}} | adapter(inherit_env=["GH_TOKEN", "CI"]), "rt.toml")
+    assert secret_values(config, ENVIRON) == {"plain value", "hunter22"}
 
 
-def test_an_adapter_that_inherits_everything_registers_no_name_by_accident() -> None:
-    assert secret_names(parse(adapter(inherit_env="all"), "rt.toml")) == set()
+def test_an_adapter_that_inherits_everything_makes_every_secret_looking_variable_one() -> None:
+    config = parse(adapter(inherit_env="all"), "rt.toml")
+    assert secret_values(config, ENVIRON) == {"hunter22", "not handed on"}
+
+
+def test_a_value_that_only_looks_like_a_secret_by_name_is_none_when_it_is_too_short() -> None:
+    config = parse(adapter(inherit_env=["AUTH_MODE"]), "rt.toml")
+    assert secret_values(config, {"AUTH_MODE": "none"}) == set()
 
 
 def test_secrets_that_stand_in_the_file_are_known_by_value() -> None:
     config = parse(adapter(env={"GH_TOKEN": "hunter22", "MODE": "fast"}), "rt.toml")
-    assert secret_values(config) == {"hunter22"}
+    assert secret_values(config, {}) == {"hunter22"}
 
 
 def test_the_shown_configuration_masks_secrets() -> None:
