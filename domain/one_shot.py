@@ -1,6 +1,6 @@
 """The one-shot program: start one process, stream it, read its outcome, then retry or finish."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
@@ -18,9 +18,7 @@ from domain.events import (
     ToolExited,
     ToolNotStarted,
 )
-
-if TYPE_CHECKING:
-    from domain.run import Run
+from domain.run_state import Run
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +34,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 Decided = tuple[Consequence, ...] | Ending
 
 
-def decide(run: "Run", fact: Fact) -> Decided:  # noqa: C901, PLR0911  # one arm a fact
+def decide(run: Run, fact: Fact) -> Decided:  # noqa: C901, PLR0911  # one arm a fact
     """What follows from a fact, on the state that already contains it."""
     match fact:
         case RunStarted():
@@ -65,7 +63,7 @@ def decide(run: "Run", fact: Fact) -> Decided:  # noqa: C901, PLR0911  # one arm
             return ()
 
 
-def _cancel(run: "Run") -> Decided:
+def _cancel(run: Run) -> Decided:
     if not run.open_calls:
         return Ending(state="canceled", cause="operator")
     return tuple(
@@ -73,7 +71,7 @@ def _cancel(run: "Run") -> Decided:
     )
 
 
-def _lost(run: "Run", fact: RunOwnerLost) -> Ending:
+def _lost(run: Run, fact: RunOwnerLost) -> Ending:
     if any(call.cancel == "operator" for call in run.calls):
         return Ending(state="canceled", cause="operator")
     if run.open_calls and run.policy is not None and run.policy.effect == "once":
@@ -81,7 +79,7 @@ def _lost(run: "Run", fact: RunOwnerLost) -> Ending:
     return Ending(state="lost", retry="retryable", cause=fact.cause)
 
 
-def _exited(run: "Run", fact: ToolExited) -> Ending:
+def _exited(run: Run, fact: ToolExited) -> Ending:
     assert run.policy is not None, "a call is asked for by a run that was started"
     call = next(call for call in run.calls if call.ordinal == fact.call)
     if call.cancel == "operator":
@@ -100,7 +98,7 @@ def _exited(run: "Run", fact: ToolExited) -> Ending:
     return _reported(run)
 
 
-def _reported(run: "Run") -> Ending:
+def _reported(run: Run) -> Ending:
     assert run.policy is not None, "a call is asked for by a run that was started"
     text = run.answer.decode("utf-8", "replace")
     found = outcome.from_text(text) if run.policy.outcome == "text" else outcome.from_json(text)

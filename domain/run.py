@@ -6,7 +6,6 @@ task's event belong together.
 
 import hashlib
 from collections.abc import Iterable
-from enum import StrEnum
 
 import msgspec
 
@@ -18,12 +17,9 @@ from domain.events import (
     Event,
     Fact,
     OutputAppended,
-    Policy,
     Recorded,
     RunCancelAsked,
     RunFinished,
-    RunOwnerLost,
-    RunRefused,
     RunStarted,
     TaskBlocked,
     TaskCanceled,
@@ -31,62 +27,13 @@ from domain.events import (
     TaskCompleted,
     TaskFailed,
     TaskRetryScheduled,
-    TimerFired,
     ToolCallRequested,
     ToolExited,
     ToolNotStarted,
     ToolStarted,
 )
 from domain.ids import text_of
-
-
-class Status(StrEnum):
-    """The states of a run."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELED = "canceled"
-    LOST = "lost"
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One process that the run asked for; its ordinal in the run is its id."""
-
-    ordinal: int
-    input_sha256: str
-    pid: int = 0
-    start_ticks: int = 0
-    boot_id: str = ""
-    started_at_us: int = 0
-    cancel: str = ""  # the cause of the latest request to end it
-    over: bool = False
-
-
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """The folded state of a run."""
-
-    run: str
-    task: str
-    dispatcher: str
-    epoch: int
-    attempt: int
-    max_attempts: int
-    status: Status = Status.RUNNING
-    policy: Policy | None = None
-    calls: tuple[Call, ...] = ()
-    answer: bytes = b""  # the tail of stdout, kept where the policy looks for an outcome in it
-    cancel_reason: str = ""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing can follow."""
-        return self.status is not Status.RUNNING
-
-    @property
-    def open_calls(self) -> tuple[Call, ...]:
-        """What was asked for and not yet answered."""
-        return tuple(call for call in self.calls if not call.over)
+from domain.run_state import Call, Run, Status
 
 
 class Timer(msgspec.Struct, frozen=True):
@@ -231,18 +178,4 @@ def _with(state: Run, call: Call) -> Run:
     return msgspec.structs.replace(state, calls=(*others, call))
 
 
-__all__ = [
-    "Call",
-    "Run",
-    "RunOwnerLost",
-    "RunRefused",
-    "Status",
-    "Step",
-    "TimerFired",
-    "backoff_us",
-    "evolve",
-    "finish",
-    "fold",
-    "next_timer",
-    "step",
-]
+__all__ = ["Call", "Run", "Status", "Step", "Timer", "backoff_us", "evolve", "finish", "fold", "next_timer", "step"]
