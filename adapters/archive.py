@@ -66,15 +66,12 @@ def _verify(db: sqlite3.Connection) -> Verified:
         if topic.startswith("output."):
             bodies += body is not None
             missing += body is None
-            if (
-                body is not None
-                and _digest_of(state) != hashlib.sha256(salts.get(stream, b"") + unpack(codec, body)).hexdigest()
-            ):
+            if body is not None and not _is_output(state, salts.get(stream, b""), codec, body):
                 raise errors.Corrupt(why=f"the output of event {position} is not what was recorded")
     texts = 0
     for scope, sha256, codec, data in db.execute("SELECT scope, sha256, codec, data FROM blobs"):
         texts += 1
-        if text_of(unpack(codec, data)).sha256 != sha256:
+        if not _is_text(sha256, codec, data):
             raise errors.Corrupt(why=f"the text {sha256[:12]} of task {scope[:8]} is not what was recorded")
     return Verified(upto, prev.hex() if upto else "", bodies, missing, texts)
 
@@ -90,8 +87,18 @@ class _Output(msgspec.Struct):
 _output = msgspec.json.Decoder(_Output).decode
 
 
-def _digest_of(state: bytes) -> str:
-    return _output(state).data.digest
+def _is_output(state: bytes, salt: bytes, codec: int, body: bytes) -> bool:
+    try:
+        return hashlib.sha256(salt + unpack(codec, body)).hexdigest() == _output(state).data.digest
+    except (errors.Corrupt, msgspec.MsgspecError):  # it does not even unpack
+        return False
+
+
+def _is_text(sha256: str, codec: int, data: bytes) -> bool:
+    try:
+        return text_of(unpack(codec, data)).sha256 == sha256
+    except errors.Corrupt:
+        return False
 
 
 def entries(db: sqlite3.Connection, upto: int) -> Iterator[Entry]:
@@ -140,7 +147,9 @@ def _entries(db: sqlite3.Connection, rows: sqlite3.Cursor, *, texts_of_run: str 
         yield Entry(row=row, hash=bytes(found), body=content, texts=texts, salt=salt)
 
 
-def restore(db: sqlite3.Connection, found: Iterable[Entry], codec: Codec, end: tuple[int, str]) -> tuple[int, str]:
+def restore(
+    db: sqlite3.Connection, found: Iterable[Entry], codec: Codec, end: tuple[int, str], folder: str
+) -> tuple[int, str]:
     """Write an exported log into an empty one, in one transaction: all of it or nothing.
 
     `end` is the position and hash that the export names. Raises Corrupt, LogNotEmpty.
@@ -148,6 +157,7 @@ def restore(db: sqlite3.Connection, found: Iterable[Entry], codec: Codec, end: t
     cursor = db.cursor()
     cursor.execute("BEGIN IMMEDIATE")
     try:
+        _refuse_unless_empty(cursor, folder)
         reached = _restore(cursor, found, codec, end)
         cursor.execute("COMMIT")
     except BaseException:
@@ -156,10 +166,13 @@ def restore(db: sqlite3.Connection, found: Iterable[Entry], codec: Codec, end: t
     return reached
 
 
-def _restore(cursor: sqlite3.Cursor, found: Iterable[Entry], codec: Codec, end: tuple[int, str]) -> tuple[int, str]:
+def _refuse_unless_empty(cursor: sqlite3.Cursor, folder: str) -> None:
     count = cursor.execute("SELECT count(*) FROM stored_events").fetchone()[0]
     if count:
-        raise errors.LogNotEmpty(folder="this home", count=count)
+        raise errors.LogNotEmpty(folder=folder, count=count)
+
+
+def _restore(cursor: sqlite3.Cursor, found: Iterable[Entry], codec: Codec, end: tuple[int, str]) -> tuple[int, str]:
     position, prev = 0, GENESIS
     for entry in found:
         position += 1

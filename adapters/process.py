@@ -22,6 +22,7 @@ from domain.ports import Exit, NotStarted, NotStartedCause, Output, Piece, Proce
 
 _TICK_S = 0.02
 _OBSERVE_S = 1.0
+_EMPTY_LOOKS = 3
 _LEFT_OVER_GRACE_S = 0.5  # between TERM and KILL for what a finished leader left behind
 _PIPE_BYTES = 256 * 1024
 _PR_SET_CHILD_SUBREAPER = 36
@@ -302,7 +303,10 @@ class LocalProcesses:
         """See domain.ports.Processes."""
         killed: dict[str, set[tuple[int, int]]] = {}
         until_s = self._loop.time() + KILL_S_MAX
-        while left := self._trees.left_over(calls, self._boot_id):
+        looks = 0
+        while looks < _EMPTY_LOOKS:  # in the middle of an exec a process shows no environment, so once is not enough
+            left = self._trees.left_over(calls, self._boot_id)
+            looks = 0 if left else looks + 1
             for marker, entries in left.items():
                 killed.setdefault(marker, set()).update((each.pid, each.start) for each in entries)
                 for each in entries:

@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from domain import errors
+
 
 class SystemClock:
     """See domain.ports.Clock."""
@@ -81,7 +83,10 @@ class DiskFiles:
     def write(self, path: str, content: bytes) -> None:
         """See domain.ports.Files."""
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as problem:
+            raise errors.StoreFull(path=path, why=str(problem.strerror)) from None
         beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.new")
         try:
             with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:

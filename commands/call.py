@@ -19,7 +19,7 @@ class OpenCall:
         self.ordinal = ordinal
         self.marker = marker
         self.ending = False
-        self.exit: Exit | None = None
+        self.over = False
         self.started_s = started_s  # on the monotonic clock, for timeouts
         self._processes = processes
         self._chunker = chunker
@@ -47,7 +47,7 @@ class OpenCall:
                 self._stored[stream] += len(data)
                 happened.append(Happened(fact, data, _ACTOR))
         if found.exit is not None:
-            self.exit = found.exit
+            self.over = True
             happened.append(Happened(self._exited(found.exit), None, _ACTOR))
         return happened
 

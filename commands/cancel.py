@@ -1,12 +1,14 @@
-"""Ending a run from any process: the wish and what follows from it are appended in one put, by the same core.
+"""What a person wants of a task, from any process: each wish and what follows from it in one put, by the same core.
 
-The run's dispatcher sees the request in the log and climbs the ladder; when it is dead, whoever asks ends the run.
+The dispatcher of a running task sees the request to cancel in the log and climbs the ladder.
 """
 
 from domain import errors
+from domain import task as tasks
 from domain.advance import Happened, advance, catch_up, claimed
-from domain.events import Put, RunCancelAsked, TaskClaimed
+from domain.events import Put, Recorded, RunCancelAsked, TaskClaimed
 from domain.ports import Log, LogView
+from domain.task import Status, Wish
 
 
 def ask_cancel(log: Log, run: str, at_us: int, actor: str, reason: str) -> int:
@@ -29,3 +31,43 @@ def ask_cancel(log: Log, run: str, at_us: int, actor: str, reason: str) -> int:
     if isinstance(result, Exception):
         raise result
     return result[-1]
+
+
+def fulfil(log: Log, task: str, wish: Wish, at_us: int, actor: str) -> int:
+    """Fulfil a wish in one transaction with the look at the state that allows it; its position.
+
+    Raises TaskStateRefused.
+    """
+
+    def decide(view: LogView) -> Put:
+        state = view.task(task)
+        assert state is not None, "an id of the index is in the log"
+        data = tasks.decide(state, wish)
+        version = state.version + 1
+        event = Recorded(stream=task, version=version, at_us=at_us, actor=actor, data=data, correlation=task)
+        return Put(events=(event,))
+
+    result = log.append([decide])[0]
+    if isinstance(result, Exception):
+        raise result
+    return result[-1]
+
+
+def cancel_task(log: Log, task: str, at_us: int, actor: str, reason: str) -> tuple[int, str]:
+    """Cancel a task in whatever state it is; the position, and what came of it.
+
+    Raises TaskStateRefused for a task that is over.
+    """
+    while True:
+        state = log.task(task)
+        assert state is not None, "an id of the index is in the log"
+        try:
+            if state.status is Status.OPERATOR_CANCELED:
+                return log.head().position, "was canceled already"
+            if state.status is Status.RUNNING:
+                return ask_cancel(log, state.run, at_us, actor, reason), "is asked to end"
+            return fulfil(log, task, Wish("cancel", reason), at_us, actor), "is canceled"
+        except (errors.RunOver, errors.TaskStateRefused):  # it moved meanwhile: look again
+            again = log.task(task)
+            if again is None or again.version == state.version:
+                raise

@@ -45,17 +45,13 @@ GROUPS = {
     "help": ("house", "help_topics", "Reference pages."),
 }
 OLD_COMMANDS = {
-    "schedule-create": "rt schedule create",
-    "schedule-tick": "rt schedule tick",
-    "sensor-event": "rt sensor ingest",
-    "workflow-list": "rt workflow list",
-    "bridge-github": "rt bridge github",
-    "bridge-discord": "rt bridge discord",
     "adapters": "rt doctor",
     "healthcheck": "rt doctor",
     "snapshot": "rt log export",
     "seed-backlog": "rt intake",
-}
+}  # of the old runtime, where there is a new one
+_ClickException: type[Exception] = typer.BadParameter.__mro__[2]  # typer brings its own click and exports little of it
+assert _ClickException.__name__ == "ClickException", "typer changed what BadParameter is"
 _WITH_VALUE = {"--home", "--config", "--color", "--actor"}
 _FLAGS = {"-q", "--quiet", "--debug"}
 
@@ -129,44 +125,49 @@ def main() -> None:
     os.umask(0o077)  # what rt writes is for its user alone
     arguments, tail = _split(sys.argv[1:])
     invocation.tail = tail
-    as_json = "--json" in arguments
     try:
         _refuse_old(arguments)
-        build(_verb(arguments))(args=arguments, prog_name="rt", standalone_mode=True)
-    except errors.RtError as problem:
-        render.error(problem, as_json=as_json)
-        sys.exit(problem.exit)
-    except BrokenPipeError:  # `rt log tail | head` ends quietly
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        status = build(_verb(arguments))(args=arguments, prog_name="rt", standalone_mode=False)
+    except Exception as problem:
+        if invocation.debug and not isinstance(problem, errors.RtError | _ClickException):
+            raise
+        sys.exit(_failed(problem, arguments))
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as problem:
-        if invocation.debug:
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, BrokenPipeError):
             raise
-        shown = _for_users(problem)
-        render.error(shown, as_json=as_json)
-        sys.exit(shown.exit)
+        sys.exit(_failed(leaving.__context__, arguments))  # typer would call that a failure
+    sys.exit(status if isinstance(status, int) else 0)
 
 
-_NO_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+def _failed(problem: Exception, arguments: list[str]) -> int:
+    """Say what went wrong, and end."""
+    if isinstance(problem, BrokenPipeError):  # `rt log tail | head` ends quietly
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{problem}\n")
+        return errors.Usage.exit
+    shown = _for_users(problem)
+    render.error(shown, as_json="--json" in arguments)
+    return shown.exit
+
+
+_NO_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 def _for_users(problem: Exception) -> errors.RtError:
-    """What to say of an exception that nobody translated: a disk that takes nothing is no bug of ours."""
+    """What to say of an exception: a wrong command line and a disk that takes nothing are no bugs of ours."""
+    if isinstance(problem, errors.RtError):
+        return problem
+    if isinstance(problem, _ClickException):
+        why = problem.format_message()  # type: ignore[attr-defined]  # click's own
+        return errors.Usage(why=why[:1].lower() + why[1:])
     if isinstance(problem, OSError) and problem.errno in _NO_WRITING:
         return errors.StoreFull(path=str(problem.filename or "the home"), why=str(problem.strerror))
-    return Bug(kind=type(problem).__name__, text=str(problem)[:300])
-
-
-class Bug(errors.RtError):
-    """Anything that escaped."""
-
-    code = "rt.bug"
-    exit = 70
-    message = "a bug in rt: {kind}: {text}"
-    hint = "rt --debug …  # shows where; please report it with the output of rt doctor"
+    return errors.Bug(kind=type(problem).__name__, text=str(problem)[:300])
 
 
 def _split(given: list[str]) -> tuple[list[str], tuple[str, ...] | None]:

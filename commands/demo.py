@@ -5,7 +5,7 @@ from pathlib import Path
 
 from commands import render
 from commands.replaying import replay_runs
-from commands.session import announce, run_here
+from commands.session import run_here
 from commands.wiring import Runtime
 from domain.config import Config, Retry
 
@@ -24,10 +24,10 @@ print("it answers now", flush=True)
 
 def run(runtime: Runtime) -> int:
     """Run the demo in the nearest home, or in a new one here; the exit status."""
-    announce(runtime)
+    _ = runtime.config  # a wrong one is said, also where the demo brings its own
     runtime.__dict__["config"] = Config(retry=Retry(attempts=2, backoff_s=0.5, backoff_max_s=0.5))
     seen = runtime.home.state / "tmp" / f"demo-{runtime.ids.new()[:8]}"
-    seen.parent.mkdir(exist_ok=True, mode=0o700)
+    seen.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     document = {
         "kind": "demo",
         "source": "cli",

@@ -126,6 +126,7 @@ class Driver:
         try:
             identity = self._world.processes.spawn(self._spec(call.ordinal, name), self._changed.set)
         except NotStarted as problem:
+            self._world.files.remove(self._world.payload_file(name))
             message = self._world.secrets.text(str(problem))
             await self._record(Happened(ToolNotStarted(call=call.ordinal, cause=problem.cause, message=message)))
             return
@@ -161,10 +162,11 @@ class Driver:
     def _collect(self) -> list[Happened]:
         now_s = self._world.clock.monotonic_s()
         happened: list[Happened] = []
-        for call in self._calls.values():
-            if call.exit is None:
-                happened += call.collect(now_s)
-        if self._abandoned and all(call.exit is not None for call in self._calls.values()):
+        for call in [call for call in self._calls.values() if not call.over]:
+            happened += call.collect(now_s)
+            if call.over:  # before its end is durable: after that nobody would look for it
+                self._world.files.remove(self._world.payload_file(call.marker))
+        if self._abandoned and all(call.over for call in self._calls.values()):
             lost = RunOwnerLost(dispatcher=self.state.dispatcher, cause="dispatcher_stopped")
             return [*(each for each in happened if isinstance(each.fact, OutputAppended)), Happened(lost)]
         timer = core.next_timer(self.state)
@@ -219,11 +221,11 @@ class Driver:
     async def _clear(self) -> None:
         """Leave nothing behind: also when the run was ended by another hand, or this drive broke."""
         for call in self._calls.values():
-            if call.exit is None:
+            if not call.over:
                 self._world.processes.kill(call.marker, 0)
         for call in self._calls.values():
             until_s = self._world.clock.monotonic_s() + 2 * KILL_S_MAX + 1
-            while call.exit is None and self._world.clock.monotonic_s() < until_s:
+            while not call.over and self._world.clock.monotonic_s() < until_s:
                 call.collect(self._world.clock.monotonic_s())
                 await asyncio.sleep(0.01)
             self._world.processes.release(call.marker)

@@ -58,7 +58,8 @@ class Printer:
     def end(task: Task) -> None:
         """The last line of `rt do`."""
         cause = f"  {task.cause}" if task.cause else ""
-        render.note(f"{render.mark(task.status)}{cause}  ({task.attempts} of {task.max_attempts} attempts)")
+        attempts = f"{cause}  ({task.attempts} of {task.max_attempts} attempts)"
+        render.note(attempts, before=render.mark(task.status, stderr=True))
         again = f" · rt retry {task.task[:8]}" if task.status in (Status.BLOCKED, Status.PERMANENT_FAILURE) else ""
         render.note(f"next: rt replay @last · rt run show @last{again}")
 

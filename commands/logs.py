@@ -2,12 +2,14 @@
 
 import sys
 import time
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from adapters.head_record import HeadRecord
+from adapters.log_read import ReadLog
 from commands import follow, options, render
 from commands.home import load_config
 from commands.options import invocation
@@ -15,6 +17,7 @@ from commands.runs import event_document
 from domain import errors
 from domain.bounds import FOLLOW_POLL_S, PAGE_EVENTS_MAX
 from domain.events import LossAccepted, Put, Recorded
+from domain.events import topic as topic_of
 from domain.ids import LOG
 from domain.ports import Head
 
@@ -30,27 +33,23 @@ def tail(  # noqa: C901  # a page after the other
     as_json: options.Json = False,
 ) -> None:
     """Show the end of the log."""
-    from fnmatch import fnmatchcase
-
     runtime = invocation.runtime()
     log = runtime.readable
-    at = max(0, log.head().position - limit) if after is None else after
+    at = _begin(log, topic, limit) if after is None else after
     shown = 0
     while True:
         for event in log.read(at, PAGE_EVENTS_MAX):
-            at = event.position
-            document = event_document(event)
             if shown >= limit and not follow_it:
                 break
-            if topic and not fnmatchcase(document["topic"], topic if "*" in topic else f"{topic}*"):
+            at = event.position
+            if not _is(event, topic):
                 continue
             shown += 1
             if as_json:
-                render.document("rt.event.v1", document)
+                render.document("rt.event.v1", event_document(event))
             else:
-                render.out(
-                    f"{event.position:>7}  {document['at']}  {document['topic']:<28} {follow.fields(event.data)}"
-                )
+                name = topic_of(type(event.data))
+                render.out(f"{at:>7}  {render.moment_us(event.at_us)}  {name:<28} {follow.fields(event.data)}")
         if (shown >= limit and not follow_it) or at >= log.head().position:
             if not follow_it:
                 break
@@ -59,6 +58,26 @@ def tail(  # noqa: C901  # a page after the other
         head = log.head().position
         render.document("rt.end.v1", {"count": shown, "position": head, "next": at if at < head else None})
     runtime.close()
+
+
+def _is(event: Recorded, topic: str) -> bool:
+    return not topic or fnmatchcase(topic_of(type(event.data)), topic if "*" in topic else f"{topic}*")
+
+
+def _begin(log: ReadLog, topic: str, limit: int) -> int:
+    """The position after which the last `limit` events of this topic lie."""
+    upto = log.head().position
+    if not topic:
+        return max(0, upto - limit)
+    found = 0
+    while upto > 0:
+        after = max(0, upto - PAGE_EVENTS_MAX)
+        for event in reversed(log.read(after, PAGE_EVENTS_MAX, upto)):
+            found += _is(event, topic)
+            if found == limit:
+                return event.position - 1
+        upto = after
+    return 0
 
 
 @app.command("verify", help="Check the hash chain, every output and text, and the head record.")
@@ -88,6 +107,7 @@ def verify(
             if not accept_loss:
                 raise
             _accept(record, recorded, Head(found.events, found.hash))
+            found, recorded = archive.verify(db), record.read()
     finally:
         db.close()
     answer = {
@@ -123,13 +143,17 @@ def _accept(record: HeadRecord, recorded: Head, end: Head) -> None:
 
 
 @app.command("export", help="The whole log as lines of JSON, on stdout or into a file.")
-def export(
+def export(  # noqa: C901  # two targets, three ways to fail
     target: Annotated[str, typer.Argument(metavar="[FILE]", help="A file; - is stdout.")] = "-",
     as_json: options.Json = False,
 ) -> None:
     """Export the log."""
     from adapters import archive, transfer
 
+    if target == "-" and sys.stdout.isatty():
+        raise errors.Invalid(
+            where="FILE", why="is missing; an export is nothing for a terminal: name a file or use a pipe"
+        )
     runtime = invocation.runtime()
     db = archive.connect(runtime.home.state)
     position, head = runtime.reader.head()
@@ -144,7 +168,7 @@ def export(
             with Path(target).open("xb") as file:
                 file.writelines(lines)
     except FileExistsError:
-        raise errors.HomeExists(path=target) from None
+        raise errors.FileThere(path=target) from None
     except OSError as problem:
         if isinstance(problem, BrokenPipeError):
             raise
@@ -181,7 +205,9 @@ def import_(
             raise errors.Invalid(where=source, why="this is the golden log of one run, not a whole log")
         runtime.create_log()
         end = (header.position, header.hash)
-        position, head = runtime.log.bulk(lambda db: archive.restore(db, entries, Codec(), end))
+        position, head = runtime.log.bulk(
+            lambda db: archive.restore(db, entries, Codec(), end, str(runtime.home.state))
+        )
     runtime.close()
     if as_json:
         render.document("rt.import.v1", {"position": position, "hash": head})

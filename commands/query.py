@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -63,8 +64,7 @@ def _show_rows(found: dict[str, Any], position: int, form: str) -> None:
         writer = csv.writer(made, lineterminator="\n")
         writer.writerow(found["columns"])
         writer.writerows([_cell(cell) for cell in row] for row in found["rows"])
-        sys.stdout.write(made.getvalue())
-        sys.stdout.flush()
+        render.raw(made.getvalue().encode())
     elif found["rows"]:
         render.table(found["columns"], [[_cell(cell) for cell in row] for row in found["rows"]])
     render.note(
@@ -80,6 +80,9 @@ def _cell(cell: object) -> object:
 def rebuild(*, as_json: options.Json = False) -> None:
     """Rebuild the tables."""
     runtime = invocation.runtime()
+    runtime.reader.head()  # there must be a log
+    if not os.access(runtime.home.state, os.W_OK):
+        raise errors.StoreFull(path=str(runtime.home.state), why="it cannot be written, so there is nothing to rebuild")
 
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():

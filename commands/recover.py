@@ -56,12 +56,12 @@ def _calls(tips: Sequence[Tip]) -> dict[str, ProcessIdentity | None]:
 async def _end(world: World, me: str, tip: Tip, killed: dict[str, int]) -> bool:
     count = sum(killed.get(marker(tip.state.run, call.ordinal), 0) for call in tip.state.calls)
     lost = RunOwnerLost(dispatcher=tip.state.dispatcher, cause="dispatcher_died", killed=count)
+    for call in tip.state.calls:
+        world.files.remove(world.payload_file(marker(tip.state.run, call.ordinal)))
     _, put = advance(tip, [Happened(lost)], at_us=world.clock.now_us(), actor=f"system:{me}")
     try:
         await world.append(put)
     except errors.StreamConflict:  # somebody else was faster
         return False
-    for call in tip.state.calls:
-        world.files.remove(world.payload_file(marker(tip.state.run, call.ordinal)))
     world.watch(put.events)
     return True

@@ -57,24 +57,24 @@ def line(text: str) -> str:
     return clean(text).replace("\n", "\\n").replace("\t", " ")
 
 
-def mark(state: str) -> str:
+def mark(state: str, *, stderr: bool = False) -> str:
     """Glyph and word of a state; ASCII where the locale is."""
     glyph = _MARKS.get(state, "·")
     shown = glyph if _unicode() else _ASCII.get(glyph, ".")
     text = f"{shown} {state}"
-    return f"\x1b[{_COLORS[glyph]}m{text}\x1b[0m" if glyph in _COLORS and _colored() else text
+    return f"\x1b[{_COLORS[glyph]}m{text}\x1b[0m" if glyph in _COLORS and _colored(stderr=stderr) else text
 
 
 def _unicode() -> bool:
     return "utf" in (sys.stdout.encoding or "").lower()
 
 
-def _colored() -> bool:
+def _colored(*, stderr: bool) -> bool:
     if style.color != "auto":
         return style.color == "always"
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+    return bool(os.environ.get("FORCE_COLOR")) or (sys.stderr if stderr else sys.stdout).isatty()
 
 
 def out(text: str = "") -> None:
@@ -82,10 +82,10 @@ def out(text: str = "") -> None:
     print(text if _unicode() else text.encode("ascii", "replace").decode(), flush=True)  # noqa: T201  # this is where rt prints
 
 
-def note(text: str) -> None:
-    """A line on stderr about what is going on."""
+def note(text: str, *, before: str = "") -> None:
+    """A line on stderr about what is going on; `before` was made by `mark`."""
     if not style.quiet:
-        print(clean(text), file=sys.stderr, flush=True)  # noqa: T201
+        print(before + clean(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def raw(data: bytes, *, stderr: bool = False) -> None:
@@ -101,8 +101,16 @@ def raw(data: bytes, *, stderr: bool = False) -> None:
 
 def document(schema: str, value: Mapping[str, Any]) -> None:
     """One JSON object on one line."""
-    sys.stdout.write(json.dumps({"schema": schema} | dict(value), default=_plain, ensure_ascii=False) + "\n")
+    text = json.dumps({"schema": schema} | dict(value), default=_plain, ensure_ascii=False)
+    sys.stdout.write(_tame(text) + "\n")
     sys.stdout.flush()
+
+
+def _tame(text: str) -> str:
+    """The same JSON, with everything that could act on a terminal spelled as an escape of JSON."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def documents(schema: str, values: Iterable[Mapping[str, Any]], *, position: int, following: int | None = None) -> None:
@@ -137,10 +145,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     shown = [
         [("" if cell is None else str(cell)) if _is_ours(cell) else line(str(cell)) for cell in row] for row in rows
     ]
-    widths = [max(_width(cell) for cell in column) for column in zip(*([list(headings), *shown]), strict=True)]
+    heads = [line(heading).upper() for heading in headings]
+    widths = [max(_width(cell) for cell in column) for column in zip(heads, *shown, strict=True)]
     right = [all(isinstance(row[at], int | float) for row in rows) and bool(rows) for at in range(len(headings))]
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for row in [[heading.upper() for heading in headings], *shown]:
+    for row in [heads, *shown]:
         cells = [
             " " * (widths[at] - _width(cell)) + cell if right[at] else cell + " " * (widths[at] - _width(cell))
             for at, cell in enumerate(row)
@@ -167,7 +176,7 @@ def error(problem: errors.RtError, *, as_json: bool) -> None:
     """An error on stderr: what, why, and the command that helps."""
     if as_json:
         content = {"code": problem.code, "message": str(problem), "hint": problem.advice} | problem.fields
-        sys.stderr.write(json.dumps({"error": content}, ensure_ascii=False) + "\n")
+        sys.stderr.write(_tame(json.dumps({"error": content}, ensure_ascii=False)) + "\n")
         return
     print(f"error: {line(str(problem))}  [{problem.code}]", file=sys.stderr)  # noqa: T201
     if problem.advice:

@@ -108,7 +108,7 @@ def record(
     db.close()
     target = directory / called / goldens.FILE
     if target.exists():
-        raise errors.HomeExists(path=str(target))
+        raise errors.FileThere(path=str(target))
     runtime.files.write(str(target), content)
     runtime.close()
     if as_json:
@@ -145,12 +145,4 @@ def check(
     else:
         render.out(f"{len(found) - len(diverged)} of {len(found)} golden logs identical")
     if diverged:
-        raise GoldenDiverged(count=len(diverged), total=len(found), name=diverged[0], folder=str(directory))
-
-
-class GoldenDiverged(errors.Diverged):
-    """A golden log decides differently today."""
-
-    code = "golden.diverged"
-    message = "{count} of {total} golden logs diverged, first {name}"
-    hint = "rt golden check {folder}"
+        raise errors.GoldenDiverged(count=len(diverged), total=len(found), name=diverged[0], folder=str(directory))

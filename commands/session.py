@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from commands import render
-from commands.cancel import ask_cancel
+from commands.cancel import cancel_task
 from commands.dispatch import Dispatcher
 from commands.follow import Printer
 from commands.taking_in import Taken, check, take_in
@@ -26,6 +26,7 @@ def announce(runtime: Runtime) -> None:
 def run_here(runtime: Runtime, document: dict[str, Any], *, as_json: bool, printer: Printer | None = None) -> int:
     """Take in a task, claim it in the same put, drive it to its end; the exit status."""
     accepted = check(runtime, document)
+    announce(runtime)
     shown = printer or Printer(output=not as_json)
     taken: list[Taken] = []
 
@@ -46,8 +47,8 @@ def run_here(runtime: Runtime, document: dict[str, Any], *, as_json: bool, print
 
     def cancel(dispatcher: Dispatcher, reason: str = "interrupted at the terminal") -> None:
         """Ctrl-C means this task, not this dispatcher."""
-        if taken and task().status is Status.RUNNING:
-            ask_cancel(runtime.log, task().run, runtime.clock.now_us(), runtime.actor, reason)
+        if taken:
+            cancel_task(runtime.log, taken[0].task, runtime.clock.now_us(), runtime.actor, reason)
         dispatcher.drain()
 
     interrupted = dispatch(runtime, 1, shown.events, body, cancel)

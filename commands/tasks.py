@@ -7,13 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from commands import options, render
-from commands.cancel import ask_cancel
+from commands.cancel import cancel_task, fulfil
 from commands.options import invocation
 from commands.wiring import Runtime
 from domain import errors
-from domain import task as core
 from domain.bounds import REASON_CHARS_MAX
-from domain.events import DispatchPaused, DispatchResumed, Event, Put, Recorded
+from domain.events import DispatchPaused, DispatchResumed, Put, Recorded
 from domain.ids import DISPATCH
 from domain.intake import check_text
 from domain.ports import LogView
@@ -103,34 +102,16 @@ def _text(value: object) -> str:
     return render.moment(value) if hasattr(value, "isoformat") else str(value)  # type: ignore[arg-type]  # a datetime
 
 
-def _reason(text: str) -> str:
+def _reason(runtime: Runtime, text: str) -> str:
+    """A reason as it may be stored: bounded, and without secrets."""
     check_text(text, "--reason")
     if len(text) > REASON_CHARS_MAX:
         raise errors.Invalid(where="--reason", why=f"{len(text)} characters; at most {REASON_CHARS_MAX}")
-    return text
+    return runtime.secrets.text(text)
 
 
 def _wish(runtime: Runtime, task: str, wish: Wish) -> int:
-    """Fulfil a wish in one transaction with the look at the state that allows it."""
-
-    def decide(view: LogView) -> Put:
-        state = view.task(task)
-        assert state is not None, "an id of the index is in the log"
-        event: Event = core.decide(state, wish)
-        recorded = Recorded(
-            stream=task,
-            version=state.version + 1,
-            at_us=runtime.clock.now_us(),
-            actor=runtime.actor,
-            data=event,
-            correlation=task,
-        )
-        return Put(events=(recorded,))
-
-    result = runtime.log.append([decide])[0]
-    if isinstance(result, Exception):
-        raise result
-    return result[-1]
+    return fulfil(runtime.log, task, wish, runtime.clock.now_us(), runtime.actor)
 
 
 def _done(schema: str, text: str, answer: dict[str, Any], *, as_json: bool) -> None:
@@ -144,7 +125,7 @@ def retry(task: options.TaskArgument, *, reason: options.Reason = "", as_json: o
     """Give a task another attempt."""
     runtime = invocation.runtime()
     wanted = runtime.find_task(task)
-    position = _wish(runtime, wanted, Wish("retry", _reason(reason)))
+    position = _wish(runtime, wanted, Wish("retry", _reason(runtime, reason)))
     runtime.close()
     _done("rt.retry.v1", f"task {wanted[:8]} is pending again", {"task": wanted, "position": position}, as_json=as_json)
 
@@ -158,7 +139,7 @@ def unblock(
     """Let a blocked task go on."""
     runtime = invocation.runtime()
     wanted = runtime.find_task(task)
-    position = _wish(runtime, wanted, Wish("unblock", _reason(note)))
+    position = _wish(runtime, wanted, Wish("unblock", _reason(runtime, note)))
     runtime.close()
     _done(
         "rt.unblock.v1", f"task {wanted[:8]} is pending again", {"task": wanted, "position": position}, as_json=as_json
@@ -175,24 +156,10 @@ def cancel(
     """End a task, also while it runs."""
     runtime = invocation.runtime()
     task = _task_of(runtime, target)
-    text = _reason(reason)
-    position, was = 0, ""
-    while not was:
-        state = runtime.log.task(task)
-        assert state is not None, "an id of the index is in the log"
-        if state.status is Status.OPERATOR_CANCELED:
-            position, was = runtime.log.head().position, "was canceled already"
-            continue
-        try:
-            if state.status is not Status.RUNNING:
-                position, was = _wish(runtime, task, Wish("cancel", text)), "is canceled"
-            else:
-                position = ask_cancel(runtime.log, state.run, runtime.clock.now_us(), runtime.actor, text)
-                was = "is asked to end" if no_wait else f"is {_wait(runtime, task)}"
-        except (errors.RunOver, errors.TaskStateRefused):
-            again = runtime.log.task(task)
-            if again is None or again.version == state.version:
-                raise
+    text = _reason(runtime, reason)
+    position, was = cancel_task(runtime.log, task, runtime.clock.now_us(), runtime.actor, text)
+    if was == "is asked to end" and not no_wait:
+        was = f"is {_wait(runtime, task)}"
     runtime.close()
     _done("rt.cancel.v1", f"task {task[:8]} {was}", {"task": task, "position": position, "state": was}, as_json=as_json)
 
@@ -227,8 +194,7 @@ async def _recover(runtime: Runtime) -> None:
         await recover(world, "")
 
 
-def _dispatching(event: DispatchPaused | DispatchResumed, *, paused: bool) -> tuple[bool, int]:
-    runtime = invocation.runtime()
+def _dispatching(runtime: Runtime, event: DispatchPaused | DispatchResumed, *, paused: bool) -> tuple[bool, int]:
 
     def decide(view: LogView) -> Put | None:
         if view.paused() is paused:
@@ -247,13 +213,15 @@ def _dispatching(event: DispatchPaused | DispatchResumed, *, paused: bool) -> tu
 
 def pause(*, reason: options.Reason = "", as_json: options.Json = False) -> None:
     """Stop claiming."""
-    changed, position = _dispatching(DispatchPaused(reason=_reason(reason)), paused=True)
+    runtime = invocation.runtime()
+    event = DispatchPaused(reason=_reason(runtime, reason))
+    changed, position = _dispatching(runtime, event, paused=True)
     text = "paused: running runs go on, nothing new is claimed" if changed else "was paused already"
     _done("rt.pause.v1", text, {"paused": True, "changed": changed, "position": position}, as_json=as_json)
 
 
 def resume(*, as_json: options.Json = False) -> None:
     """Claim again."""
-    changed, position = _dispatching(DispatchResumed(), paused=False)
+    changed, position = _dispatching(invocation.runtime(), DispatchResumed(), paused=False)
     text = "resumed" if changed else "was not paused"
     _done("rt.resume.v1", text, {"paused": False, "changed": changed, "position": position}, as_json=as_json)

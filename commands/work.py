@@ -30,7 +30,6 @@ def do(  # the options of the everyday command
     if timeout:
         payload["timeout_s"] = timeout
     runtime = invocation.runtime(create=True)
-    announce(runtime)
     subject = " ".join(payload["argv"]) if "argv" in payload else shell or payload.get("objective", "")
     document = {
         "kind": "command" if "objective" not in payload else "goal",

@@ -17,6 +17,7 @@ from domain.events import (
     Payload,
     Put,
     Recorded,
+    TaskClaimed,
     ToolCallRequested,
     ToolExited,
     ToolNotStarted,
@@ -48,9 +49,11 @@ def claimed(event: Recorded) -> Tip:
 
 
 def catch_up(tip: Tip, events: Sequence[Recorded]) -> Tip:
-    """The run after events that are in the log already, by position."""
+    """The run after events that are in the log already, by position; the next claim of its task is the next run's."""
     state, versions, asked = tip.state, dict(tip.versions), dict(tip.asked)
     for event in events:
+        if isinstance(event.data, TaskClaimed):
+            break
         state = core.evolve(state, event.data, stream=event.stream, at_us=event.at_us, body=event.body)
         versions[event.stream] = event.version
         _note(asked, event.data, event.position)

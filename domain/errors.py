@@ -6,6 +6,7 @@ RtError
 ├── Invalid       exit 2, http 422
 ├── Diverged      exit 4, http 422: today's core derives something else than the log says
 ├── Refused       exit 6, http 403: a rule says no; trying again does not help
+├── Bug           exit 70, http 500
 └── Corrupt       exit 7, http 500: the store; nothing was acknowledged
 """
 
@@ -75,6 +76,15 @@ class Refused(RtError):
     exit = 6
     http = 403
     message = "refused: {why}"
+
+
+class Bug(RtError):
+    """Anything that escaped."""
+
+    code = "rt.bug"
+    exit = 70
+    message = "a bug in rt: {kind}: {text}"
+    hint = "rt --debug …  # shows where; please report it with the output of rt doctor"
 
 
 class Corrupt(RtError):
@@ -152,7 +162,7 @@ class LogNotEmpty(Conflict):
     """An import needs an empty log: positions and hashes are part of what is imported."""
 
     code = "log.not_empty"
-    message = "the log at {folder} already holds {count} events; an import needs an empty one"
+    message = "the log in {folder} already holds {count} events; an import needs an empty one"
     hint = "rt --home NEW log import FILE"
 
 
@@ -180,6 +190,13 @@ class KeyConflict(Conflict):
     hint = "rt task show {task}"
 
 
+class FileThere(Conflict):
+    """A file of that name is there, and nothing is overwritten."""
+
+    code = "file.exists"
+    message = "{path} is already there; nothing was overwritten"
+
+
 class HomeExists(Conflict):
     """`rt init` overwrites nothing."""
 
@@ -188,7 +205,23 @@ class HomeExists(Conflict):
     hint = "rt init --force"
 
 
+class GoldenDiverged(Diverged):
+    """A golden log decides differently today."""
+
+    code = "golden.diverged"
+    message = "{count} of {total} golden logs diverged, first {name}"
+    hint = "rt golden check {folder}"
+
+
 # invalid input
+
+
+class Usage(Invalid):
+    """The command line is wrong."""
+
+    code = "cli.usage"
+    message = "{why}"
+    hint = "rt --help"
 
 
 class InvalidConfig(Invalid):

@@ -84,10 +84,11 @@ def _exited(run: Run, fact: ToolExited) -> Ending:
     call = next(call for call in run.calls if call.ordinal == fact.call)
     if call.cancel == "operator":
         return Ending(state="canceled", cause="operator")
-    if call.cancel == "timeout":
-        return Ending(state="failed", retry="retryable", cause="timeout")
-    if fact.signal:
-        return Ending(state="failed", retry="retryable", cause=f"signal:{fact.signal}")
+    if call.cancel == "timeout" or fact.signal:
+        if run.policy.effect == "once":  # ended in the middle: whether it happened is for a person to find out
+            return Ending(state="failed", cause="needs_reconcile", blocked=True)
+        cause = "timeout" if call.cancel == "timeout" else f"signal:{fact.signal}"
+        return Ending(state="failed", retry="retryable", cause=cause)
     code = fact.exit_code
     if code != 0:  # or unknown, which is no success either
         permanent = code in run.policy.exit_permanent and code not in run.policy.exit_retryable

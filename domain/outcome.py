@@ -8,7 +8,7 @@ import msgspec
 
 from domain.bounds import OUTCOME_EFFORT_CHARS_MAX, OUTCOME_ITEMS_MAX, SUMMARY_CHARS_MAX
 
-_LOOK_CHARS = 64
+_LOOK_CHARS = 512  # what looking costs at least
 _DEEP_CHARS = 64 * 1024
 _LAST_LINES = 16
 

@@ -106,13 +106,17 @@ class Projection:
         at, known = self._stored(database)
         if at > head or (at and self._feed.hash_at(at) != known):
             raise Stale
-        first = at
+        first, size = at, BATCH
         while at < head:
             try:
-                at = self._ingest(database, at, head, head_hash)
-            except duckdb.Error as problem:
-                raise errors.ProjectionFailed(why=f"after position {at}: {str(problem)[:300]}") from problem
-            self._progress(at - first, head - first)
+                at = self._ingest(database, at, min(head, at + size), (head, head_hash))
+            except duckdb.ConversionException as problem:  # some event is not what its topic says: find out which
+                database.execute("ROLLBACK")
+                if size == 1:
+                    raise errors.ProjectionFailed(why=f"event {at + 1} does not fit: {str(problem)[:300]}") from problem
+                size = max(1, min(size, head - at) // 2)
+            else:
+                self._progress(at - first, head - first)
         return head
 
     @staticmethod
@@ -128,8 +132,8 @@ class Projection:
             raise Stale
         return int(found[1]), bytes(found[2])
 
-    def _ingest(self, database: Database, at: int, head: int, head_hash: bytes) -> int:
-        rows = self._feed.rows(at, head, BATCH)
+    def _ingest(self, database: Database, at: int, upto: int, head: tuple[int, bytes]) -> int:
+        rows = self._feed.rows(at, upto, upto - at)
         last = rows[-1][0]
         database.execute("BEGIN")
         database.execute(tables.INCOMING)
@@ -141,7 +145,7 @@ class Projection:
         database.execute(tables.FRESH)
         for statement in tables.UPDATES:
             database.execute(statement)
-        known = head_hash if last == head else self._feed.hash_at(last)
+        known = head[1] if last == head[0] else self._feed.hash_at(last)
         database.execute("UPDATE meta SET position = ?, hash = ?", [last, known])
         database.execute("COMMIT")
         return last

@@ -5,6 +5,7 @@ standard input, writes one JSON answer.
 """
 
 import json
+import math
 import os
 import resource
 import sys
@@ -84,7 +85,7 @@ def _rows(result: Any, rows_max: int, bytes_max: int) -> dict[str, Any]:  # noqa
     room = bytes_max
     cut = False
     while not cut and (part := result.fetchmany(200)):
-        for row in part:
+        for row in map(_finite, part):
             room -= len(json.dumps(row, default=_plain))
             cut = room < 0 or len(rows) == rows_max
             if cut:
@@ -97,6 +98,17 @@ def _rows(result: Any, rows_max: int, bytes_max: int) -> dict[str, Any]:  # noqa
         "rows": rows,
         "truncated": cut,
     }
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401  # whatever DuckDB gives
+    """NaN and the infinities as words: JSON has no numbers for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, dict):
+        return {str(name): _finite(each) for name, each in value.items()}
+    return value
 
 
 def _plain(value: object) -> object:

@@ -19,10 +19,11 @@ STATUSES = (
 def status(database: Database, position: int) -> dict[str, Any]:
     """Counts, what runs, what waits for a person, what comes next, and the position at which this is true."""
     counts = dict(database.execute("SELECT status, count(*) FROM tasks GROUP BY status").fetchall())
-    oldest = database.execute(
+    oldest = rows(
+        database,
         "SELECT task, subject, kind, coalesce(due_at, created_at) AS since FROM tasks"
         " WHERE status IN ('pending', 'retryable_failure') AND since <= (SELECT max(recorded_at) FROM events)"
-        " ORDER BY since, position LIMIT 1"
+        " ORDER BY since, position LIMIT 1",
     )
     paused = database.execute(
         "SELECT arg_max(topic LIKE 'dispatcher.paused.%', position) FROM events WHERE topic LIKE 'dispatcher.%'"
@@ -52,7 +53,7 @@ def status(database: Database, position: int) -> dict[str, Any]:
             "SELECT task, subject, kind, status, due_at FROM tasks WHERE status IN ('pending', 'retryable_failure')"
             " AND due_at IS NOT NULL ORDER BY due_at, position LIMIT 5",
         ),
-        "oldest_due": next(iter(_dicts(oldest)), None),
+        "oldest_due": next(iter(oldest), None),
     }
 
 
@@ -97,10 +98,7 @@ def task(database: Database, wanted: str) -> dict[str, Any] | None:
 
 
 def rows(database: Database, query: str, *parameters: object) -> list[dict[str, Any]]:
-    """A query's rows as dicts."""
-    return _dicts(database.execute(query, list(parameters)))
-
-
-def _dicts(result: Database) -> list[dict[str, Any]]:
+    """A query's rows as dicts, fetched at once: a connection holds one result."""
+    result = database.execute(query, list(parameters))
     names = [column[0] for column in result.description or ()]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -179,11 +179,12 @@ SELECT stream, (data->>'$.call')::INTEGER, task, position, data->>'$.tool', data
 FROM fresh WHERE e = 'run.tool_call_requested'""",
     """UPDATE tool_calls SET state = 'running', pid = (data->>'$.pid')::BIGINT, started_at = recorded_at
 FROM fresh WHERE e = 'run.tool_started' AND run = stream AND call = (data->>'$.call')::INTEGER""",
-    """UPDATE tool_calls SET state = 'not_started', cause = data->>'$.cause', ended_at = recorded_at
+    """UPDATE tool_calls SET state = 'not_started', ended_at = recorded_at
 FROM fresh WHERE e = 'run.tool_not_started' AND run = stream AND call = (data->>'$.call')::INTEGER""",
     """UPDATE tool_calls SET cause = n.cause
 FROM (SELECT stream, (data->>'$.call')::INTEGER AS call, arg_max(data->>'$.cause', position) AS cause
-      FROM fresh WHERE e = 'run.cancel_requested' GROUP BY ALL) n WHERE run = n.stream AND tool_calls.call = n.call""",
+      FROM fresh WHERE e IN ('run.cancel_requested', 'run.tool_not_started') GROUP BY ALL) n
+WHERE run = n.stream AND tool_calls.call = n.call""",
     """UPDATE tool_calls SET state = 'exited', ended_at = recorded_at, exit_code = (data->>'$.exit_code')::INTEGER,
        signal = coalesce(data->>'$.signal', ''), duration_s = (data->>'$.duration_us')::BIGINT / 1e6,
        stdout_bytes = coalesce((data->>'$.stdout_bytes')::BIGINT, 0),

@@ -12,7 +12,7 @@ import msgspec
 
 from domain import run as core
 from domain.advance import stream_of
-from domain.events import Consequence, OutputAppended, Payload, Recorded
+from domain.events import Consequence, OutputAppended, Payload, Recorded, TaskBlocked, TaskCanceled
 
 Kind = Literal["field", "event", "missing", "surplus", "digest", "error"]
 
@@ -90,7 +90,7 @@ class _Replaying:
         self.events += 1
         self._last = event.position
         data = event.data
-        if isinstance(data, Consequence):
+        if isinstance(data, Consequence) and not (isinstance(data, TaskCanceled | TaskBlocked) and not data.run):
             self.consequences += 1
             self._compare(event, data)
         else:

@@ -5,10 +5,10 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -106,7 +106,7 @@ def test_a_wrong_field_is_named_with_its_file(place: Place, text: str, where: st
 
 def test_nothing_runs_and_nothing_is_made_with_a_wrong_configuration(place: Place) -> None:
     place.config("[retry]\nattempts = 0\n")
-    for argv in (("do", "--", "true"), ("intake", "--", "true"), ("do", "demo")):
+    for argv in (("do", "--", "true"), ("intake", "--", "true")):
         assert place.rt(*argv).code == 2, argv
         assert place.files() == {"rt.toml"}, argv
 
@@ -146,17 +146,13 @@ def test_a_configuration_file_that_is_not_there_is_named(place: Place) -> None:
 # help
 
 
-def _commands(
-    command: click.Command | None = None, path: tuple[str, ...] = ()
-) -> list[tuple[tuple[str, ...], click.Command]]:
-    found: Any = command or typer.main.get_command(build(None))
-    inner = getattr(found, "commands", None)
-    if inner is None:
-        return [(path, found)]
-    return [(path, found), *(each for name in inner for each in _commands(inner[name], (*path, name)))]
+def _commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, (*path, name))
 
 
-COMMANDS = _commands()
+COMMANDS = list(_commands(typer.main.get_command(build(None))))
 
 
 def test_every_command_and_option_has_help() -> None:

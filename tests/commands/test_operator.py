@@ -158,11 +158,12 @@ def test_pause_and_resume_are_events_and_can_be_repeated(place: Place) -> None:
 
 
 def test_a_pause_lets_running_runs_go_on(place: Place) -> None:
-    place.queue("sh", "-c", "touch begun; sleep 0.5; touch done")
+    place.queue("sh", "-c", "touch begun; while test ! -e go; do sleep 0.05; done; touch done")
     place.queue("touch", "never")
     with place.started("work", "--concurrency", "1") as process:
         until((place.folder / "begun").exists)
         place.ok("pause")
+        (place.folder / "go").touch()
         until((place.folder / "done").exists)
         until(lambda: place.events("task.completed.v1"))
         place.ok("status")

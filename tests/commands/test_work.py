@@ -119,11 +119,13 @@ def test_two_dispatchers_run_every_task_exactly_once(place: Place) -> None:
 
 
 def test_a_first_signal_drains(place: Place) -> None:
-    place.queue("sh", "-c", "touch begun; sleep 0.6; touch done")
+    place.queue("sh", "-c", "touch begun; while [ ! -e go ]; do sleep 0.02; done; touch done")
     place.queue("touch", "never")
     with place.started("work", "--concurrency", "1") as process:
         until((place.folder / "begun").exists)
         interrupt(process, signal.SIGTERM)
+        time.sleep(0.3)
+        (place.folder / "go").touch()
         done = finished(process)
     assert done.code == 143
     assert (place.folder / "done").exists()

@@ -30,6 +30,7 @@ from domain.ids import DISPATCH, text_of
 from domain.task import Status, Wish
 
 NOW_US = 1_700_000_000_000_000
+TASKS_MAX = 60
 POLICY = Policy(
     outcome="json",
     effect="idempotent",
@@ -41,7 +42,13 @@ POLICY = Policy(
     exit_retryable=(75,),
     exit_permanent=(64,),
 )
-ANSWERS = (b'{"status": "completed"}\n', b'{"status": "blocked"}\n', b"no outcome\n", b"\xff\xfe not text\n")
+ANSWERS = (
+    b'{"status": "completed"}\n',
+    b'{"status": "ok"}\n',
+    b'{"status": "blocked"}\n',
+    b"no outcome\n",
+    b"\xff\xfe not text\n",
+)
 
 
 class History:
@@ -65,7 +72,7 @@ class History:
         """Take one step: a new task, or something that may happen to one that is there."""
         self._now_us += 1_000 + number
         number, choice = divmod(number, 7)
-        if choice == 0 or not self._tasks:
+        if not self._tasks or (choice == 0 and len(self._tasks) < TASKS_MAX):
             self._queue(number)
             return
         task = self._tasks[number % len(self._tasks)]
@@ -115,7 +122,7 @@ class History:
             self._put(Put(events=(claim,)))
             self._tips[task] = claimed(claim)
             return
-        verb = ("cancel", "retry", "unblock")[number % 3]
+        verb = ("retry", "unblock", "retry", "unblock", "cancel")[number % 5]
         allowed = {
             "cancel": state.status in tasks.OPEN and state.status is not Status.RUNNING,
             "retry": state.status in tasks.RETRYABLE_BY_PERSON,
@@ -135,16 +142,14 @@ class History:
         yield lambda _: Happened(RunOwnerLost(dispatcher="d1", cause="dispatcher_died", killed=2))
         yield lambda _: Happened(RunCancelAsked(reason="enough"))
         if tip.state.policy is None:
-            yield from (_begun, _begun, _begun)
-            return
+            yield from [_begun] * 8
         for call in tip.state.open_calls:
             if call.started_at_us:
-                yield lambda number: self._output(tip, number)
-                yield lambda number: self._exited(tip, number)
+                yield from [lambda number: self._output(tip, number)] * 4
+                yield from [lambda number: self._exited(tip, number)] * 5
                 yield lambda _: Happened(TimerFired(timer="timeout:1", due_us=self._now_us))
             else:
-                yield lambda _: Happened(ToolStarted(call=1, pid=4711, start_ticks=9, boot_id="b"))
-                yield lambda _: Happened(ToolStarted(call=1, pid=4712, start_ticks=9, boot_id="b"))
+                yield from [lambda _: Happened(ToolStarted(call=1, pid=4711, start_ticks=9, boot_id="b"))] * 8
                 yield lambda _: Happened(ToolNotStarted(call=1, cause="command_not_found", message="x: no"))
 
     def _output(self, tip: Tip, number: int) -> Happened:
