@@ -11,7 +11,7 @@ import msgspec
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
 from adapters.log_reader import open_read_only
-from adapters.log_schema import COLUMNS, GENESIS, apply_index, link
+from adapters.log_schema import COLUMNS, GENESIS, IndexRows, link
 from adapters.transfer import Entry
 from domain import errors
 from domain.events import Blob
@@ -197,7 +197,9 @@ def _insert(cursor: sqlite3.Cursor, entry: Entry, position: int, prev: bytes, co
         cursor.execute("INSERT INTO blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", stored)
     if entry.salt:
         cursor.execute("INSERT INTO salts VALUES (?, ?)", (row.stream, entry.salt))
-    apply_index(cursor, event, position)
+    index = IndexRows()
+    index.add(event, position)
+    index.write(cursor)
     return linked
 
 
@@ -210,10 +212,12 @@ def reindex(db: sqlite3.Connection, codec: Codec) -> int:
         cursor.execute("DELETE FROM run_index")
         count = 0
         reader.execute(f"SELECT {COLUMNS} FROM stored_events WHERE topic NOT LIKE 'output.%' ORDER BY position")  # noqa: S608
+        index = IndexRows()
         while rows := reader.fetchmany(_BATCH):
             for row in rows:
                 count += 1
-                apply_index(cursor, codec.decode(Row(*row)), row[0])
+                index.add(codec.decode(Row(*row)), row[0])
+            index.write(cursor)
         cursor.execute("COMMIT")
     except BaseException:
         cursor.execute("ROLLBACK")

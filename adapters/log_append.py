@@ -4,7 +4,7 @@ import sqlite3
 
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
-from adapters.log_schema import COLUMNS, GENESIS, PROMOTE, READY, apply_index, link
+from adapters.log_schema import COLUMNS, GENESIS, PROMOTE, READY, IndexRows, link
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
 from domain.events import Put, Recorded, Text
@@ -63,12 +63,15 @@ class View:
 class Batch:
     """One transaction in the making: checks each put, collects its rows, writes them before anybody reads."""
 
-    def __init__(self, cursor: sqlite3.Cursor, codec: Codec) -> None:
+    def __init__(self, cursor: sqlite3.Cursor, codec: Codec, versions: dict[str, int]) -> None:
+        """`versions` are last versions of streams that are known to hold; the batch adds to them."""
         self._cursor = cursor
         self._codec = codec
         self._rows: list[tuple[int, str, int, str, int, bytes, bytes]] = []
-        self._versions: dict[str, int] = {}
-        self.written: list[Row] = []
+        self._bodies: list[tuple[int, int, bytes]] = []
+        self._index = IndexRows()
+        self._versions = versions
+        self.written: Row | None = None  # the last
         self._view = View(cursor, codec)
         cursor.execute("SELECT position, hash FROM stored_events ORDER BY position DESC LIMIT 1")
         last: tuple[int, bytes] = cursor.fetchone() or (0, GENESIS)
@@ -101,8 +104,12 @@ class Batch:
         """Write the collected rows."""
         if self._rows:
             self._cursor.executemany("INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)", self._rows)
-            self.written += [Row(*row[:6]) for row in self._rows]
+            self.written = Row(*self._rows[-1][:6])
             self._rows = []
+        if self._bodies:
+            self._cursor.executemany("INSERT INTO bodies VALUES (?, ?, ?)", self._bodies)
+            self._bodies = []
+        self._index.write(self._cursor)
 
     def _checked(self, put: Put) -> dict[str, int]:
         """The streams' versions after the put. Raises StreamConflict."""
@@ -117,7 +124,8 @@ class Batch:
             after[event.stream] = event.version
         for stream, version in expected.items():
             found = self._versions.get(stream)
-            found = self._view.version(stream) if found is None else found
+            if found is None:
+                found = self._versions[stream] = self._view.version(stream)
             if found != version:
                 raise errors.StreamConflict(stream=stream[:8], found=found, expected=version)
         for blob in put.blobs:
@@ -131,9 +139,9 @@ class Batch:
         self.hash = link(self.hash, self.position, event.stream, event.version, name, cause, state)
         self._rows.append((self.position, event.stream, event.version, name, cause, state, self.hash))
         if event.body is not None:
-            self._cursor.execute("INSERT INTO bodies VALUES (?, ?, ?)", (self.position, *pack(event.body)))
+            self._bodies.append((self.position, *pack(event.body)))
         else:
-            apply_index(self._cursor, event, self.position)
+            self._index.add(event, self.position)
 
     def _attach(self, put: Put) -> None:
         for blob in put.blobs:

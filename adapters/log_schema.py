@@ -36,7 +36,6 @@ INDEX = (
     " dispatcher TEXT NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE INDEX task_ready ON task_index(priority DESC, queued) WHERE ready = 1",
     "CREATE INDEX task_waiting ON task_index(due_at_us) WHERE ready = 2",
-    "CREATE INDEX task_running ON task_index(queued) WHERE status = 'running'",
     "CREATE INDEX task_queued ON task_index(queued)",
     "CREATE INDEX task_status ON task_index(status, queued)",
     "CREATE TABLE run_index(run TEXT PRIMARY KEY, task TEXT NOT NULL, claimed INTEGER NOT NULL, state TEXT NOT NULL)"
@@ -58,26 +57,47 @@ def link(  # noqa: PLR0913, PLR0917  # every column is covered
     return hashlib.sha256(header + stream.encode() + kind + state).digest()
 
 
-def apply_index(cursor: sqlite3.Cursor, event: Recorded, position: int) -> None:
-    """Bring the claim index up to date with an event."""
-    data = event.data
-    if isinstance(data, RunFinished):
-        cursor.execute("UPDATE run_index SET state = ? WHERE run = ?", (data.state, event.stream))
-        return
-    change = index_change(data)
-    if change is None:
-        return
-    ready = 0 if change.status not in CLAIMABLE else 2 if change.due_at_us else 1
-    if isinstance(data, TaskQueued):
-        row = (event.stream, change.status, ready, data.priority, position, change.due_at_us)
-        cursor.execute("INSERT INTO task_index VALUES (?, ?, ?, ?, ?, ?, '', '')", row)
-        return
-    if isinstance(data, TaskClaimed):
-        cursor.execute("INSERT INTO run_index VALUES (?, ?, ?, 'running')", (data.run, event.stream, position))
-    cursor.execute(
-        "UPDATE task_index SET status = ?, ready = ?, due_at_us = ?, run = ?, dispatcher = ? WHERE task = ?",
-        (change.status, ready, change.due_at_us, change.run, change.dispatcher, event.stream),
-    )
+class IndexRows:
+    """Changes of the claim index, collected and written in a few statements. What counts is a row's last change."""
+
+    def __init__(self) -> None:
+        self._tasks: list[tuple[str, str, int, int, int, int]] = []
+        self._runs: list[tuple[str, str, int]] = []
+        self._changed: dict[str, tuple[str, int, int, str, str, str]] = {}
+        self._ended: dict[str, tuple[str, str]] = {}
+
+    def add(self, event: Recorded, position: int) -> None:
+        """Take in what an event changes."""
+        data = event.data
+        if isinstance(data, RunFinished):
+            self._ended[event.stream] = (data.state, event.stream)
+            return
+        change = index_change(data)
+        if change is None:
+            return
+        ready = 0 if change.status not in CLAIMABLE else 2 if change.due_at_us else 1
+        if isinstance(data, TaskQueued):
+            self._tasks.append((event.stream, change.status, ready, data.priority, position, change.due_at_us))
+            return
+        if isinstance(data, TaskClaimed):
+            self._runs.append((data.run, event.stream, position))
+        row = (change.status, ready, change.due_at_us, change.run, change.dispatcher, event.stream)
+        self._changed[event.stream] = row
+
+    def write(self, cursor: sqlite3.Cursor) -> None:
+        """Bring the tables up to date: new rows before changes."""
+        if self._tasks:
+            cursor.executemany("INSERT INTO task_index VALUES (?, ?, ?, ?, ?, ?, '', '')", self._tasks)
+        if self._runs:
+            cursor.executemany("INSERT INTO run_index VALUES (?, ?, ?, 'running')", self._runs)
+        if self._changed:
+            cursor.executemany(
+                "UPDATE task_index SET status = ?, ready = ?, due_at_us = ?, run = ?, dispatcher = ? WHERE task = ?",
+                self._changed.values(),
+            )
+        if self._ended:
+            cursor.executemany("UPDATE run_index SET state = ? WHERE run = ?", self._ended.values())
+        self._tasks, self._runs, self._changed, self._ended = [], [], {}, {}
 
 
 READY = "SELECT task FROM task_index WHERE ready = 1 ORDER BY priority DESC, queued LIMIT ?"

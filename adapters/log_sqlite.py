@@ -32,6 +32,8 @@ Answer = TypeVar("Answer")
 
 PRAGMAS = ("synchronous=FULL", "wal_autocheckpoint=1000", "recursive_triggers=ON", "trusted_schema=OFF")
 
+_VERSIONS_MAX = 20_000  # streams whose last version is remembered between appends
+
 
 class Pool(SQLiteConnectionPool):
     """Connections that sync every commit."""
@@ -102,6 +104,8 @@ class SqliteLog(ReadLog):
     def __init__(self, folder: Path, *, create: bool = False, codec: Codec | None = None) -> None:
         path = folder / "log.db"
         self._lock = threading.Lock()
+        self._versions: dict[str, int] = {}
+        self._versions_at = -1
         self._record = HeadRecord(folder / "head.json")
         recorded = self._record.read()  # before the log's end: what is appended meanwhile must not look lost
         if not create and not path.exists():
@@ -160,19 +164,29 @@ class SqliteLog(ReadLog):
             results: list[Appended | Exception] = []
             try:
                 cursor.execute("BEGIN IMMEDIATE")
-                batch = Batch(cursor, self._codec)
+                batch = Batch(cursor, self._codec, self._known_versions(cursor))
                 results = [batch.add(work) for work in works]
                 batch.flush()
                 cursor.execute("COMMIT")
             except sqlite3.Error as problem:
+                self._versions.clear()
                 self._roll_back()
                 if batch is None or not self._is_there(batch.written):
                     raise _translated(problem, self.path) from problem
             except BaseException:
+                self._versions.clear()
                 self._roll_back()
                 raise
             self._record.advance(batch.position, batch.hash.hex())
             return results
+
+    def _known_versions(self, cursor: sqlite3.Cursor) -> dict[str, int]:
+        """Last versions of streams from earlier appends, as long as no other connection has written since."""
+        found = cursor.execute("PRAGMA data_version").fetchone()[0]
+        if found != self._versions_at or len(self._versions) > _VERSIONS_MAX:
+            self._versions.clear()
+            self._versions_at = found
+        return self._versions
 
     def _roll_back(self) -> None:
         try:
@@ -181,14 +195,13 @@ class SqliteLog(ReadLog):
         except sqlite3.Error as problem:
             raise errors.OutcomeUnknown(why=str(problem)) from problem
 
-    def _is_there(self, rows: list[Row]) -> bool:
-        """Whether a commit that reported an error happened: the rows are in the log, byte for byte."""
-        if not rows:
+    def _is_there(self, last: Row | None) -> bool:
+        """Whether a commit that reported an error happened: its last row is in the log, byte for byte."""
+        if last is None:
             return False
         try:
             reader = open_read_only(self.path.parent)
             try:
-                last = rows[-1]
                 found = reader.execute(f"SELECT {COLUMNS} FROM stored_events WHERE position = ?", (last.position,))  # noqa: S608
                 return bool(found.fetchone() == tuple(last))
             finally:
@@ -199,6 +212,7 @@ class SqliteLog(ReadLog):
     def bulk(self, task: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Lend the write connection to whole-log work (`adapters.archive`), then note the new end."""
         with self._lock:
+            self._versions.clear()
             try:
                 answer = task(self._writer)
             except sqlite3.Error as problem:

@@ -268,12 +268,14 @@ class LocalProcesses:
     def _settle(self) -> None:
         self._settle_handle = None
         settling, self._settling = self._settling, set()
-        self._trees.look()
+        alone = self._trees.only_leaders()
+        if not alone:
+            self._trees.look()
         for marker in settling:
             call = self._calls[marker]
             if call.exit is not None:
                 continue
-            if not self._trees.members(call, self._live(), fresh=False):
+            if alone or not self._trees.members(call, self._live(), fresh=False):
                 self._over(call, ())
             elif call.killing_until_s is None:
                 self.kill(marker, _LEFT_OVER_GRACE_S)

@@ -39,6 +39,22 @@ def pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208  # names only
 
 
+def children() -> set[int] | None:
+    """The direct children of this process, None where the kernel does not tell.
+
+    Complete as long as only the caller's thread reaps: a child stays in the list until then.
+    """
+    found: set[int] = set()
+    try:
+        for thread in os.listdir("/proc/self/task"):  # noqa: PTH208  # a child belongs to the thread that forked it
+            with open(f"/proc/self/task/{thread}/children", "rb", buffering=0) as file:  # noqa: PTH123
+                while part := file.read(64 * 1024):
+                    found.update(map(int, part.split()))
+    except FileNotFoundError:
+        return None
+    return found
+
+
 def marker_of(pid: int) -> str:
     """The call that a process says it belongs to; empty when it says nothing or may not be asked."""
     try:

@@ -35,6 +35,14 @@ class Trees:
         self._snapshot = self._scanner.quick()
         self._reap()
 
+    def only_leaders(self) -> bool:
+        """Whether the dispatcher has no other children than leaders: then nothing is left of a call whose leader ended.
+
+        What outlives a leader is inherited by the dispatcher before the leader can be reaped.
+        """
+        children = table.children()
+        return children is not None and children <= self.leaders
+
     def observe(self, live: Sequence[Call]) -> None:
         """Take a full snapshot and remember the trees, for the day when a parent is gone."""
         self._snapshot = self._scanner.full()

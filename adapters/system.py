@@ -52,11 +52,14 @@ class CountedIds:
 
 
 class SystemEnvironment:
-    """See domain.ports.Environment."""
+    """See domain.ports.Environment. Read once: going through `os.environ` decodes every variable every time."""
+
+    def __init__(self) -> None:
+        self._variables = dict(os.environ)
 
     def all(self) -> Mapping[str, str]:
         """See domain.ports.Environment."""
-        return os.environ
+        return self._variables
 
 
 class FixedEnvironment:

@@ -9,18 +9,10 @@ from commands import render
 from commands.cancel import cancel_task
 from commands.dispatch import Dispatcher
 from commands.follow import Printer
-from commands.taking_in import Taken, check, take_in
+from commands.taking_in import Taken, announce, check, take_in
 from commands.wiring import Runtime
 from commands.world import Watch
 from domain.task import CLAIMABLE, Status, Task
-
-
-def announce(runtime: Runtime) -> None:
-    """Make the log where there is none, and say so."""
-    if (runtime.home.state / "log.db").exists():
-        return
-    runtime.create_log()
-    render.note(f"no log here yet: made {runtime.home.state}")
 
 
 def run_here(runtime: Runtime, document: dict[str, Any], *, as_json: bool, printer: Printer | None = None) -> int:

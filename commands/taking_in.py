@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from commands import render
 from commands.wiring import Runtime
 from domain import errors
 from domain import task as tasks
@@ -71,3 +72,11 @@ def _known(runtime: Runtime, task: str, accepted: Accepted) -> Taken:
 
 def _without_time(event: Recorded) -> Any:  # noqa: ANN401  # the queued event, whose due time depends on the clock
     return msgspec.structs.replace(event.data, due_at_us=0)
+
+
+def announce(runtime: Runtime) -> None:
+    """Make the log where there is none, and say so."""
+    if (runtime.home.state / "log.db").exists():
+        return
+    runtime.create_log()
+    render.note(f"no log here yet: made {runtime.home.state}")

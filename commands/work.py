@@ -1,18 +1,18 @@
 """Commands that take work in and carry it out: do, intake, run-once, work."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands import demo, documents, options, render
-from commands.dispatch import Dispatcher
-from commands.follow import Printer
+from commands import documents, options, render
 from commands.options import invocation
-from commands.session import announce, dispatch, exit_status, run_here
-from commands.taking_in import check, take_in
+from commands.taking_in import announce, check, take_in
 from domain import errors
 from domain.config import BUILT_IN
+
+if TYPE_CHECKING:
+    from commands.dispatch import Dispatcher
 
 
 def do(  # the options of the everyday command
@@ -25,6 +25,8 @@ def do(  # the options of the everyday command
 ) -> None:
     """Take in a task, run it here and follow it."""
     if goal == ["demo"] and invocation.tail is None and shell is None and not adapter:
+        from commands import demo
+
         raise typer.Exit(demo.run(invocation.runtime(create=True)))
     payload = _payload(" ".join(goal or ()), shell, adapter)
     if timeout:
@@ -39,6 +41,8 @@ def do(  # the options of the everyday command
         "max_attempts": attempts,
         "requested_adapter": adapter or BUILT_IN,
     }
+    from commands.session import run_here
+
     raise typer.Exit(run_here(runtime, document, as_json=as_json))
 
 
@@ -141,11 +145,15 @@ def run_once(
     as_json: options.Json = False,
 ) -> None:
     """Drive at most one run."""
+    from commands.dispatch import Dispatcher
+    from commands.follow import Printer
+    from commands.session import dispatch, exit_status
+
     options.no_tail()
     runtime = invocation.runtime()
     shown = Printer(output=False, quiet=as_json)
 
-    async def body(dispatcher: Dispatcher) -> None:
+    async def body(dispatcher: "Dispatcher") -> None:
         await dispatcher.work(most=1, until=lambda: True)
 
     interrupted = dispatch(runtime, 1, shown.events, body, Dispatcher.drain)
@@ -173,6 +181,10 @@ def work(
     as_json: options.Json = False,
 ) -> None:
     """Dispatch until stopped."""
+    from commands.dispatch import Dispatcher
+    from commands.follow import Printer
+    from commands.session import dispatch
+
     options.no_tail()
     runtime = invocation.runtime()
     shown = Printer(output=False, quiet=as_json)
@@ -181,7 +193,7 @@ def work(
     def idle() -> bool:
         return until_idle and (runtime.log.paused() or not runtime.log.ready(runtime.clock.now_us(), 1))
 
-    async def body(dispatcher: Dispatcher) -> None:
+    async def body(dispatcher: "Dispatcher") -> None:
         render.note(f"dispatcher {dispatcher.id[:8]} works, {slots} runs side by side; Ctrl-C drains, twice stops")
         await dispatcher.work(until=idle)
 

@@ -101,7 +101,7 @@ def _exited(run: Run, fact: ToolExited) -> Ending:
 
 def _reported(run: Run) -> Ending:
     assert run.policy is not None, "a call is asked for by a run that was started"
-    text = run.answer.decode("utf-8", "replace")
+    text = run.answered.decode("utf-8", "replace")
     found = outcome.from_text(text) if run.policy.outcome == "text" else outcome.from_json(text)
     document = msgspec.json.encode(found)
     match found.status:

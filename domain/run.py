@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from domain import one_shot
-from domain.bounds import ANSWER_BYTES_MAX
+from domain.bounds import ANSWER_BYTES_MAX, CHUNK_BYTES_MAX
 from domain.events import (
     CancelRequested,
     Consequence,
@@ -34,6 +34,8 @@ from domain.events import (
 )
 from domain.ids import text_of
 from domain.run_state import Call, Run, Status
+
+_ANSWER_PARTS_MAX = 64  # small pieces of output that are kept before they are joined
 
 
 class Timer(msgspec.Struct, frozen=True):
@@ -166,7 +168,11 @@ def backoff_us(state: Run) -> int:
 def _answered(state: Run, data: OutputAppended, body: bytes | None) -> Run:
     if state.policy is None or state.policy.outcome == "exit" or data.stream != "stdout":
         return state
-    return msgspec.structs.replace(state, answer=(state.answer + (body or b""))[-ANSWER_BYTES_MAX:])
+    more = (*state.answer_more, body or b"")
+    if len(more) < _ANSWER_PARTS_MAX and data.size < CHUNK_BYTES_MAX // _ANSWER_PARTS_MAX:
+        return msgspec.structs.replace(state, answer_more=more)
+    joined = b"".join((state.answer, *more))[-ANSWER_BYTES_MAX:]
+    return msgspec.structs.replace(state, answer=joined, answer_more=())
 
 
 def _call(state: Run, ordinal: int) -> Call:

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from domain.bounds import ANSWER_BYTES_MAX
 from domain.events import Policy
 
 
@@ -42,8 +43,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = Status.RUNNING
     policy: Policy | None = None
     calls: tuple[Call, ...] = ()
-    answer: bytes = b""  # the tail of stdout, kept where the policy looks for an outcome in it
+    answer: bytes = b""  # the tail of stdout, kept where the policy looks for an outcome in it ...
+    answer_more: tuple[bytes, ...] = ()  # ... and what followed it, joined now and then: see `answered`
     cancel_reason: str = ""
+
+    @property
+    def answered(self) -> bytes:
+        """The tail of stdout in which an outcome is looked for."""
+        return b"".join((self.answer, *self.answer_more))[-ANSWER_BYTES_MAX:]
 
     @property
     def ended(self) -> bool:
