@@ -12,6 +12,15 @@ BUSY_S = 5.0
 SQLITE_VERSION = sqlite3.sqlite_version_info
 
 
+_LINES = (
+    "SELECT max(position), group_concat(line, char(10)) FROM (SELECT position, '{\"position\":' || position"
+    " || ',\"stream\":' || json_quote(originator_id) || ',\"version\":' || originator_version"
+    " || ',\"topic\":' || json_quote(topic) || ',\"caused_by\":' || caused_by"
+    " || ',\"state\":' || CAST(state AS TEXT) || '}' AS line"
+    " FROM stored_events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?)"
+)
+
+
 class RawRow(NamedTuple):
     """An event as stored; `state` is JSON text."""
 
@@ -82,6 +91,24 @@ class LogReader:
             (after, upto, limit),
         )
         return list(map(RawRow._make, found.fetchall()))
+
+    def lines(self, after: int, upto: int, limit: int) -> tuple[int, str]:
+        """The same as text for a bulk reader, one JSON object a line, and the last position. SQLite does the work."""
+        found = self._db.execute(_LINES, (after, upto, limit)).fetchone()
+        return int(found[0] or after), str(found[1] or "")
+
+    def reach(self, after: int, upto: int, bytes_max: int) -> int:
+        """The last position up to which the output of these events fits; at least the next one."""
+        query = (
+            "SELECT position, json_extract(state, '$.data.size') FROM stored_events"
+            " WHERE position > ? AND position <= ? AND topic LIKE 'output.%' ORDER BY position"
+        )
+        room = bytes_max
+        for position, size in self._db.execute(query, (after, upto)):
+            room -= size
+            if room < 0:
+                return int(max(position - 1, after + 1))
+        return upto
 
     def bodies(self, after: int, upto: int) -> list[tuple[int, str]]:
         """The texts of output events, undecodable bytes replaced."""

@@ -141,8 +141,10 @@ class Runtime:
         """Give back what was opened."""
         if self._private is not None:
             self._private.cleanup()
-        for opened in {self.__dict__.pop(name, None) for name in ("log", "readable", "reader")} - {None}:
-            opened.close()
+        for name in ("reader", "readable", "log"):  # the one that writes last: it can then tidy its WAL away
+            opened = self.__dict__.pop(name, None)
+            if opened is not None and opened is not self.__dict__.get("log"):
+                opened.close()
 
     def find_task(self, given: str) -> str:
         """A task by id, unique prefix, @last, @failed, @waiting, or a run's id. Raises IdNotFound, IdAmbiguous."""

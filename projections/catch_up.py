@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import duckdb
 
@@ -19,6 +19,7 @@ from projections import tables
 
 FILE = "projection.duckdb"
 BATCH = 50_000
+_BATCH_BYTES = 64 << 20  # of output text in one transaction
 _BODIES_AT_ONCE = 500  # positions; at most 64 KiB of text each
 Answer = TypeVar("Answer")
 Database = duckdb.DuckDBPyConnection
@@ -35,8 +36,12 @@ class Feed(Protocol):
         """The chain hash of one event."""
         ...
 
-    def rows(self, after: int, upto: int, limit: int) -> Sequence[tuple[int, str, int, str, int, str]]:
-        """Events by position."""
+    def lines(self, after: int, upto: int, limit: int) -> tuple[int, str]:
+        """The last position, and events by position as JSON, one a line."""
+        ...
+
+    def reach(self, after: int, upto: int, bytes_max: int) -> int:
+        """The last position up to which the output of these events fits; at least the next one."""
         ...
 
     def bodies(self, after: int, upto: int) -> Sequence[tuple[int, str]]:
@@ -133,16 +138,18 @@ class Projection:
         return int(found[1]), bytes(found[2])
 
     def _ingest(self, database: Database, at: int, upto: int, head: tuple[int, bytes]) -> int:
-        rows = self._feed.rows(at, upto, upto - at)
-        last = rows[-1][0]
+        upto = self._feed.reach(at, upto, _BATCH_BYTES)
+        last, lines = self._feed.lines(at, upto, upto - at)
         database.execute("BEGIN")
-        database.execute(tables.INCOMING)
-        _append(database, "incoming", rows)
+        database.execute(tables.FRESH, [lines])
         database.execute(tables.BODIES)
-        if any(row[3].startswith("output.") for row in rows):
+        (outputs,) = database.execute("SELECT count(*) FROM fresh WHERE e = 'output.appended'").fetchall()
+        if outputs[0]:
+            appender = database.appender("bodies")
             for start in range(at, last, _BODIES_AT_ONCE):
-                _append(database, "bodies", self._feed.bodies(start, min(start + _BODIES_AT_ONCE, last)))
-        database.execute(tables.FRESH)
+                if bodies := self._feed.bodies(start, min(start + _BODIES_AT_ONCE, last)):
+                    appender.append_rows(bodies)
+            appender.flush()  # without it rows would be dropped silently
         for statement in tables.UPDATES:
             database.execute(statement)
         known = head[1] if last == head[0] else self._feed.hash_at(last)
@@ -167,10 +174,3 @@ class Projection:
             yield
         finally:
             os.close(descriptor)
-
-
-def _append(database: Database, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    if rows:
-        appender = database.appender(table)
-        appender.append_rows(rows if isinstance(rows, list) else list(rows))
-        appender.flush()  # without it rows would be dropped silently

@@ -109,10 +109,6 @@ TABLE_DOCS: Final[dict[str, str]] = {
 }
 
 META: Final = "CREATE TABLE meta(schema VARCHAR, position BIGINT, hash BLOB)"
-INCOMING: Final = (
-    "CREATE OR REPLACE TEMP TABLE incoming(position BIGINT, stream VARCHAR, version INTEGER, topic VARCHAR,"
-    " caused_by BIGINT, state VARCHAR)"
-)
 BODIES: Final = "CREATE OR REPLACE TEMP TABLE bodies(position BIGINT, text VARCHAR)"
 
 
@@ -133,10 +129,12 @@ def _quoted(text: str) -> str:
 
 # each runs on `fresh`: the events of this batch, with `e` their name without version
 FRESH: Final = """CREATE OR REPLACE TEMP TABLE fresh AS
-SELECT i.position, i.stream, i.version, i.topic, make_timestamp(s.at_us) AS recorded_at, s.actor,
-       coalesce(s.correlation, '') AS task, i.caused_by, s.data, regexp_replace(i.topic, '\\.v[0-9]+$', '') AS e
-FROM (SELECT *, from_json(state, '{"at_us":"BIGINT","actor":"VARCHAR","correlation":"VARCHAR","data":"JSON"}') AS s
-      FROM incoming) i"""
+SELECT i.position, i.stream, i.version, i.topic, make_timestamp(i.state.at_us) AS recorded_at, i.state.actor AS actor,
+       coalesce(i.state.correlation, '') AS task, i.caused_by, i.state.data AS data,
+       regexp_replace(i.topic, '\\.v[0-9]+$', '') AS e
+FROM (SELECT unnest(from_json(line, '{"position":"BIGINT","stream":"VARCHAR","version":"INTEGER","topic":"VARCHAR",
+             "caused_by":"BIGINT","state":{"at_us":"BIGINT","actor":"VARCHAR","correlation":"VARCHAR","data":"JSON"}}'))
+      FROM (SELECT unnest(string_split(?, chr(10))) AS line)) i"""
 
 UPDATES: Final[tuple[str, ...]] = (
     "INSERT INTO events SELECT position, stream, version, topic, recorded_at, actor, task, caused_by, data FROM fresh",

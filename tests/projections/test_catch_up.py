@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.log_reader import LogReader, RawRow
+from adapters.log_reader import LogReader
 from domain import errors
 from domain import run as core
 from domain.events import REGISTRY, topic
@@ -268,13 +267,16 @@ class Forged:
         self.head = feed.head
         self.hash_at = feed.hash_at
         self.bodies = feed.bodies
+        self.reach = feed.reach
 
-    def rows(self, after: int, upto: int, limit: int) -> Sequence[RawRow]:
+    def lines(self, after: int, upto: int, limit: int) -> tuple[int, str]:
         """The rows, one of them forged."""
-        return [
-            row._replace(state=row.state.replace(self._find, self._put)) if row.position == self._position else row
-            for row in self._feed.rows(after, upto, limit)
-        ]
+        last, lines = self._feed.lines(after, upto, limit)
+        at = self._position - after - 1
+        split = lines.split("\n")
+        if 0 <= at < len(split):
+            split[at] = split[at].replace(self._find, self._put)
+        return last, "\n".join(split)
 
 
 @pytest.mark.parametrize(
