@@ -49,16 +49,13 @@ class Secrets:
         """A whole text without the secrets."""
         if self.find is None:
             return text
-        clean = self.stream().feed(_encoded(text), final=True)
-        return clean.decode("utf-8", "surrogateescape")
-
-
-def _encoded(text: str) -> bytes:
-    """The bytes behind a text: those of variables and arguments that are not UTF-8 come as escapes (PEP 383)."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # other lone surrogates: no bytes stand behind them
-        return text.encode("utf-8", "replace")
+        for how in ("surrogateescape", "surrogatepass"):  # PEP 383, and other lone surrogates
+            try:
+                coded = text.encode("utf-8", how)
+            except UnicodeEncodeError:
+                continue
+            return self.stream().feed(coded, final=True).decode("utf-8", how)
+        return MARK.decode()  # a text that mixes both: rather nothing of it than a secret
 
 
 class StreamRedactor:
