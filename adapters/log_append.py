@@ -69,6 +69,8 @@ class Batch:
         self._codec = codec
         self._rows: list[tuple[int, str, int, str, int, bytes, bytes]] = []
         self._bodies: list[tuple[int, int, bytes]] = []
+        self._blobs: list[tuple[str, str, int, int, bytes]] = []
+        self._salts: list[tuple[str, bytes]] = []
         self._index = IndexRows()
         self._versions = versions
         self.written: Row | None = None  # the last
@@ -109,6 +111,12 @@ class Batch:
         if self._bodies:
             self._cursor.executemany("INSERT INTO bodies VALUES (?, ?, ?)", self._bodies)
             self._bodies = []
+        if self._blobs:
+            self._cursor.executemany("INSERT INTO blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", self._blobs)
+            self._blobs = []
+        if self._salts:
+            self._cursor.executemany("INSERT INTO salts VALUES (?, ?) ON CONFLICT DO NOTHING", self._salts)
+            self._salts = []
         self._index.write(self._cursor)
 
     def _checked(self, put: Put) -> dict[str, int]:
@@ -145,7 +153,6 @@ class Batch:
 
     def _attach(self, put: Put) -> None:
         for blob in put.blobs:
-            row = (blob.scope, text_of(blob.content).sha256, len(blob.content), *pack(blob.content))
-            self._cursor.execute("INSERT INTO blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
-        for stream, salt in put.salts.items():
-            self._cursor.execute("INSERT INTO salts VALUES (?, ?) ON CONFLICT DO NOTHING", (stream, salt))
+            sha256 = text_of(blob.content).sha256
+            self._blobs.append((blob.scope, sha256, len(blob.content), *pack(blob.content)))
+        self._salts += put.salts.items()

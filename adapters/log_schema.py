@@ -16,12 +16,12 @@ TABLES = (
     " hash BLOB NOT NULL, UNIQUE(originator_id, originator_version)) STRICT",
     "CREATE TRIGGER no_update BEFORE UPDATE ON stored_events BEGIN SELECT RAISE(ABORT, 'append-only'); END",
     "CREATE TRIGGER no_delete BEFORE DELETE ON stored_events BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    # the next position, and a version that nobody has: REPLACE would remove the event that it collides with, past
+    # no_delete on a connection without recursive_triggers
     "CREATE TRIGGER gapless BEFORE INSERT ON stored_events WHEN NEW.position IS NOT"
-    " (SELECT coalesce(max(position), 0) + 1 FROM stored_events) BEGIN SELECT RAISE(ABORT, 'position'); END",
-    # REPLACE would remove the event that it collides with, past no_delete on a connection without recursive_triggers
-    "CREATE TRIGGER once BEFORE INSERT ON stored_events WHEN EXISTS (SELECT 1 FROM stored_events"
+    " (SELECT coalesce(max(position), 0) + 1 FROM stored_events) OR EXISTS (SELECT 1 FROM stored_events"
     " WHERE originator_id = NEW.originator_id AND originator_version = NEW.originator_version)"
-    " BEGIN SELECT RAISE(ABORT, 'version'); END",
+    " BEGIN SELECT RAISE(ABORT, 'not the next event'); END",
     # what may have to be erased lies apart from the events, which hold digests only
     "CREATE TABLE bodies(position INTEGER PRIMARY KEY, codec INTEGER NOT NULL, data BLOB NOT NULL) STRICT",
     "CREATE TABLE blobs(scope TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, codec INTEGER NOT NULL,"
