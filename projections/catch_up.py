@@ -126,13 +126,15 @@ class Projection:
 
     @staticmethod
     def _stored(database: Database) -> tuple[int, bytes]:
-        if not database.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchone():
+        try:
+            found = database.execute("SELECT schema, position, hash FROM meta").fetchone()
+        except duckdb.CatalogException:  # a new file
             database.execute("BEGIN")
             for statement in tables.create_statements():
                 database.execute(statement)
             database.execute("INSERT INTO meta VALUES (?, 0, ?)", [tables.SCHEMA, bytes(32)])
             database.execute("COMMIT")
-        found = database.execute("SELECT schema, position, hash FROM meta").fetchone()
+            return 0, bytes(32)
         if found is None or found[0] != tables.SCHEMA:
             raise Stale
         return int(found[1]), bytes(found[2])

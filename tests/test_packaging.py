@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("packaging")
 
 
 def _run(argv: Sequence[str | Path], cwd: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd), "LANG": "C.UTF-8"} | variables
+    environment = {"PATH": os.environ["PATH"], "HOME": os.devnull, "LANG": "C.UTF-8"} | variables
     return subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 

@@ -25,7 +25,7 @@ from tests.projections.histories import History
 
 LOSS = "log.loss_accepted.v1"
 ROOT = Path(__file__).resolve().parents[2]
-NUMBERS = st.lists(st.integers(0, 10**7), min_size=1, max_size=60)
+NUMBERS = st.lists(st.integers(0, 10**7), min_size=1, max_size=40)
 _RANDOM = random.Random(20)  # the same history each time
 LONG = [_RANDOM.randrange(10**7) for _ in range(1200)]
 
@@ -41,8 +41,8 @@ def rows(database: Database, _position: int) -> dict[str, list[dict[str, Any]]]:
     return {table: status.rows(database, f"SELECT * FROM {table}") for table in COLUMNS}  # noqa: S608
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(NUMBERS, st.lists(st.integers(1, 20), min_size=1, max_size=8), st.integers(1, 9))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(NUMBERS, st.lists(st.integers(1, 20), min_size=1, max_size=5), st.sampled_from([1, 2, 5, 11, 40]))
 def test_catching_up_at_any_borders_equals_a_rebuild(numbers: list[int], pauses: list[int], batch: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
