@@ -7,7 +7,7 @@ from adapters.compress import pack, unpack
 from adapters.log_schema import COLUMNS, GENESIS, PROMOTE, READY, IndexRows, link
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
-from domain.events import Put, Recorded, Text
+from domain.events import Put, Recorded, Text, hydrated
 from domain.ids import DISPATCH, text_of
 from domain.ports import Appended, Work
 from domain.task import Task, fold
@@ -24,7 +24,14 @@ class View:
         """See domain.ports.LogView."""
         where = "originator_id = ? AND originator_version > ? ORDER BY originator_version"
         self._cursor.execute(f"SELECT {COLUMNS} FROM stored_events WHERE {where}", (stream, after))  # noqa: S608
-        return [self._codec.decode(Row(*row)) for row in self._cursor.fetchall()]
+        return [hydrated(self._codec.decode(Row(*row)), self.text) for row in self._cursor.fetchall()]
+
+    def text(self, scope: str, text: Text) -> bytes | None:
+        """A text; None for one that was erased."""
+        found = self._cursor.connection.execute(
+            "SELECT codec, data FROM blobs WHERE scope = ? AND sha256 = ?", (scope, text.sha256)
+        ).fetchone()
+        return None if found is None else unpack(*found)
 
     def version(self, stream: str) -> int:
         """See domain.ports.LogView."""
@@ -38,11 +45,10 @@ class View:
 
     def blob(self, scope: str, text: Text) -> bytes:
         """See domain.ports.LogView."""
-        self._cursor.execute("SELECT codec, data FROM blobs WHERE scope = ? AND sha256 = ?", (scope, text.sha256))
-        found = self._cursor.fetchone()
+        found = self.text(scope, text)
         if found is None:
             raise errors.BlobNotFound(sha256=text.sha256[:12], scope=scope[:8])
-        return unpack(*found)
+        return found
 
     def paused(self) -> bool:
         """See domain.ports.LogView."""

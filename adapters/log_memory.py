@@ -6,10 +6,10 @@ from adapters.codec import Codec, Row
 from adapters.log_schema import GENESIS, link
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
-from domain.events import Put, Recorded, TaskClaimed, TaskQueued, Text
+from domain.events import Put, Recorded, TaskClaimed, TaskQueued, Text, hydrated
 from domain.ids import DISPATCH, output_stream, text_of
-from domain.ports import Appended, Head, Running, Work
-from domain.task import CLAIMABLE, IndexChange, Task, fold, index_change
+from domain.ports import Appended, Head, Running, Waiting, Work
+from domain.task import CLAIMABLE, IndexChange, Status, Task, fold, index_change
 
 
 class MemoryLog:
@@ -84,11 +84,12 @@ class MemoryLog:
             known = (data.priority, position) if isinstance(data, TaskQueued) else self._tasks[event.stream][:2]
             self._tasks[event.stream] = (*known, change)
             self._due.discard(event.stream)
-        if isinstance(data, TaskClaimed):
+        if isinstance(data, TaskClaimed) and not data.resumed:
             self._runs[data.run] = (event.stream, position)
 
     def _decoded(self, position: int, *, body: bool = False) -> Recorded:
-        return self._codec.decode(self.rows[position - 1], self._bodies.get(position) if body else None)
+        event = self._codec.decode(self.rows[position - 1], self._bodies.get(position) if body else None)
+        return hydrated(event, lambda scope, text: self._blobs.get((scope, text.sha256)))
 
     def stream(self, stream: str, after: int = 0) -> list[Recorded]:
         """See domain.ports.LogView."""
@@ -156,8 +157,19 @@ class MemoryLog:
 
     def running(self) -> list[Running]:
         """See domain.ports.Log."""
-        claimed = sorted((queued, task, state) for task, (_, queued, state) in self._tasks.items() if state.run)
+        claimed = sorted(
+            (queued, task, state) for task, (_, queued, state) in self._tasks.items() if state.status is Status.RUNNING
+        )
         return [Running(task, state.run, state.dispatcher) for _, task, state in claimed]
+
+    def waiting(self) -> list[Waiting]:
+        """See domain.ports.Log."""
+        parked = sorted(
+            (queued, task, state)
+            for task, (_, queued, state) in self._tasks.items()
+            if state.status is not Status.RUNNING and state.run
+        )
+        return [Waiting(task, state.run, state.due_at_us) for _, task, state in parked]
 
     def next_due_us(self) -> int | None:
         """See domain.ports.Log."""

@@ -9,11 +9,11 @@ from adapters.codec import Codec, Row
 from adapters.compress import unpack
 from adapters.log_append import View
 from adapters.log_reader import open_read_only
-from adapters.log_schema import COLUMNS, NEXT_DUE, RUNNING
+from adapters.log_schema import COLUMNS, NEXT_DUE, RUNNING, WAITING
 from domain import errors
-from domain.events import Recorded, Text
+from domain.events import Recorded, Text, hydrated
 from domain.ids import output_stream
-from domain.ports import Head, Running
+from domain.ports import Head, Running, Waiting
 from domain.task import Task
 
 
@@ -111,7 +111,8 @@ class ReadLog:
     def _decoded(self, cursor: sqlite3.Cursor) -> Iterator[Recorded]:
         while rows := cursor.fetchmany(500):
             for row in rows:
-                yield self._codec.decode(Row(*row[:6]), None if row[7] is None else unpack(row[6], row[7]))
+                event = self._codec.decode(Row(*row[:6]), None if row[7] is None else unpack(row[6], row[7]))
+                yield hydrated(event, self._view().text)
 
     def output(self, run: str, after: int = 0, limit: int = 64) -> list[Recorded]:
         """See domain.ports.Log."""
@@ -131,6 +132,10 @@ class ReadLog:
     def running(self) -> list[Running]:
         """See domain.ports.Log."""
         return [Running(*row) for row in self._cursor().execute(RUNNING).fetchall()]
+
+    def waiting(self) -> list[Waiting]:
+        """See domain.ports.Log."""
+        return [Waiting(*row) for row in self._cursor().execute(WAITING).fetchall()]
 
     def next_due_us(self) -> int | None:
         """See domain.ports.Log."""

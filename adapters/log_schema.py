@@ -79,7 +79,7 @@ class IndexRows:
         if isinstance(data, TaskQueued):
             self._tasks.append((event.stream, change.status, ready, data.priority, position, change.due_at_us))
             return
-        if isinstance(data, TaskClaimed):
+        if isinstance(data, TaskClaimed) and not data.resumed:
             self._runs.append((data.run, event.stream, position))
         row = (change.status, ready, change.due_at_us, change.run, change.dispatcher, event.stream)
         self._changed[event.stream] = row
@@ -104,3 +104,7 @@ READY = "SELECT task FROM task_index WHERE ready = 1 ORDER BY priority DESC, que
 PROMOTE = "UPDATE task_index SET ready = 1 WHERE ready = 2 AND due_at_us <= ?"
 NEXT_DUE = "SELECT min(due_at_us) FROM task_index WHERE ready = 2"
 RUNNING = "SELECT task, run, dispatcher FROM task_index WHERE status = 'running' ORDER BY queued"
+WAITING = (
+    "SELECT task, run, due_at_us FROM task_index WHERE status IN ('waiting_for_approval', 'blocked') AND run <> ''"
+    " ORDER BY queued"
+)

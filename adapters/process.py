@@ -77,12 +77,15 @@ class LocalProcesses:
                 opened += os.pipe2(os.O_CLOEXEC)
             spare = os.dup(self._null)  # room for the pidfd: a start must not fail halfway
             opened.append(spare)
-            popen = self._popen(spec, opened[1], opened[3])
+            given = _stdin(spec.stdin) if spec.stdin else self._null
+            if spec.stdin:
+                opened.append(given)
+            popen = self._popen(spec, given, opened[1], opened[3])
         except (OSError, ValueError) as problem:
             for descriptor in opened:
                 os.close(descriptor)
             raise _not_started(problem, spec) from problem
-        for descriptor in (opened[1], opened[3], spare):
+        for descriptor in (opened[1], *opened[3:]):
             os.close(descriptor)
         found = table.entry(popen.pid)  # not reaped yet, so it is there
         call = _Running(spec.call, popen, found.start if found else 0, changed)
@@ -92,10 +95,11 @@ class LocalProcesses:
         self._watch(call, opened[0], opened[2])
         return ProcessIdentity(pid=popen.pid, start_ticks=call.start, boot_id=self._boot_id)
 
-    def _popen(self, spec: ProcessSpec, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+    @staticmethod
+    def _popen(spec: ProcessSpec, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603  # starting what was asked for is what this is for
             spec.argv,
-            stdin=self._null,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             cwd=spec.cwd,
@@ -335,6 +339,15 @@ class LocalProcesses:
         if self._observing is not None:
             self._observing.cancel()
         os.close(self._null)
+
+
+def _stdin(content: bytes) -> int:
+    """A file in memory to read from: no pipe that could fill up, no file that could be left."""
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _signal_name(number: int) -> str:

@@ -51,6 +51,14 @@ class OpenCall:
             happened.append(Happened(self._exited(found.exit), None, _ACTOR))
         return happened
 
+    def end(self, grace_s: float) -> None:
+        """Begin to end its whole tree."""
+        self._processes.kill(self.marker, grace_s)
+
+    def release(self) -> None:
+        """Forget it."""
+        self._processes.release(self.marker)
+
     def due_s(self) -> float | None:
         """When output that waits now should be collected."""
         return self._chunker.due_s()

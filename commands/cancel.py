@@ -64,8 +64,8 @@ def cancel_task(log: Log, task: str, at_us: int, actor: str, reason: str) -> tup
         try:
             if state.status is Status.OPERATOR_CANCELED:
                 return log.head().position, "was canceled already"
-            if state.status is Status.RUNNING:
-                return ask_cancel(log, state.run, at_us, actor, reason), "is asked to end"
+            if state.open_run:
+                return ask_cancel(log, state.open_run, at_us, actor, reason), "is asked to end"
             return fulfil(log, task, Wish("cancel", reason), at_us, actor), "is canceled"
         except (errors.RunOver, errors.TaskStateRefused):  # it moved meanwhile: look again
             again = log.task(task)

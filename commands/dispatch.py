@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 
 from commands.drive import Driver
-from commands.recover import recover
+from commands.recover import expire, recover
 from commands.world import World
 from domain import errors
 from domain import task as tasks
@@ -175,6 +175,7 @@ class Dispatcher:
                 self._signal.set()
             if tick % max(1, round(RECOVERY_CHECK_S / FOLLOW_POLL_S)) == 0:
                 await recover(self._world, self.id)
+                await expire(self._world, self.id)
                 if not self._tasks:
                     self._world.log.idle()
 

@@ -5,6 +5,17 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from commands import render
+from domain.agent_events import (
+    ApprovalClosed,
+    ApprovalRequested,
+    BudgetReached,
+    CallApproved,
+    CallEdited,
+    CallRefused,
+    CallRejected,
+    ControllerAsked,
+    DecisionMade,
+)
 from domain.events import (
     CancelRequested,
     OutputAppended,
@@ -14,7 +25,9 @@ from domain.events import (
     RunOwnerLost,
     RunRefused,
     TaskClaimed,
+    TaskParked,
     TaskRetryScheduled,
+    ToolCallRequested,
     ToolNotStarted,
 )
 from domain.task import Status, Task
@@ -55,11 +68,16 @@ class Printer:
             self.gone()
 
     @staticmethod
-    def end(task: Task) -> None:
-        """The last line of `rt do`."""
+    def end(task: Task, summary: str = "") -> None:
+        """The last lines of `rt do`."""
+        if summary:
+            render.note(f"  {render.line(summary[:300])}")
         cause = f"  {task.cause}" if task.cause else ""
         attempts = f"{cause}  ({task.attempts} of {task.max_attempts} attempts)"
         render.note(attempts, before=render.mark(task.status, stderr=True))
+        if task.status is Status.WAITING_FOR_APPROVAL:
+            render.note(f"next: rt approval show {task.run[:8]} · rt approve {task.run[:8]} · rt reject {task.run[:8]}")
+            return
         again = f" · rt retry {task.task[:8]}" if task.status in (Status.BLOCKED, Status.PERMANENT_FAILURE) else ""
         render.note(f"next: rt replay @last · rt run show @last{again}")
 
@@ -79,11 +97,55 @@ def sentence(event: Recorded) -> str:  # noqa: PLR0911  # one line an event
         case RunFinished():
             return f"  run {event.stream[:8]} {data.state}" + (f": {data.cause}" if data.cause else "")
         case CancelRequested():
-            return f"  ending call {data.call}: {data.cause}"
+            return f"  ending call c{data.call}: {data.cause}"
         case RunOwnerLost():
             return f"  run {event.stream[:8]}: {data.cause}, {data.killed} processes were left over"
         case _:
+            return _of_an_agent(event)
+
+
+def _of_an_agent(event: Recorded) -> str:  # noqa: C901, PLR0911  # one line an event
+    data = event.data
+    match data:
+        case ToolCallRequested() if data.tool != "process":
+            return f"  call c{data.call}  {render.line(data.tool)}" + (
+                f", again for c{data.repeats}" if data.repeats else ""
+            )
+        case ControllerAsked():
+            return f"  asking {data.controller} ({data.path} path): {_because(data.triggers)}"
+        case DecisionMade():
+            return _decision(data)
+        case CallRefused():
+            why = f": {render.line(data.reason)}" if data.reason else ""
+            return f"  call c{data.call} refused: {data.cause}{why}"
+        case ApprovalRequested():
+            verb = "a question waits" if data.kind == "question" else "waits for a yes"
+            show = f"rt approval show {event.stream[:8]} {data.call}"
+            return f"  call c{data.call}  {render.line(data.tool)} {verb} · {show}"
+        case ApprovalClosed():
+            return f"  call c{data.call}: {data.how}"
+        case CallApproved() | CallEdited() | CallRejected():
+            how = str(data.__struct_config__.tag).rpartition("_")[2]
+            return f"  call c{data.call} {how} by {render.line(event.actor)}"
+        case TaskParked():
+            return f"  run {data.run[:8]} waits: {data.cause}"
+        case BudgetReached():
+            return f"  budget reached: {data.budget} {data.used} of {data.limit}"
+        case _:
             return ""
+
+
+def _because(triggers: tuple[str, ...]) -> str:
+    return render.line(", ".join(triggers)[:120])
+
+
+def _decision(data: DecisionMade) -> str:
+    about = f" {' '.join(f'c{call}' for call in data.calls)}" if data.calls else ""
+    rule = f" by rule {data.rule}" if data.rule else ""
+    refused = f", refused: {render.line(data.refused)}" if data.refused else ""
+    cost = f", {data.tokens_in} + {data.tokens_out} tokens" if data.tokens_in is not None else ""
+    how = f"{data.decision}{about}{rule} ({data.path} path{cost}{refused})"
+    return f"  decision {data.number}  {how}: {_because(data.triggers)}"
 
 
 def one_line(event: Recorded, start_us: int) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from commands.world import World
 from domain import errors
 from domain.advance import Happened, Tip, advance, catch_up, claimed
-from domain.events import RunOwnerLost
+from domain.events import RunOwnerLost, RunStarted, TimerFired
 from domain.ids import marker
-from domain.ports import Log, ProcessIdentity, Running
+from domain.ports import ProcessIdentity, Running, RunView
+from domain.run import next_timer
 
 
 async def recover(world: World, me: str) -> int:
@@ -30,10 +31,31 @@ async def recover(world: World, me: str) -> int:
     return sum(ended)
 
 
-def read_tip(log: Log, run: str) -> Tip:
+def read_tip(log: RunView, run: str) -> Tip:
     """Where a run stands, from the log. Raises IdNotFound."""
     events = list(log.run_events(run, bodies=False))
+    if any(isinstance(event.data, RunStarted) and event.data.setup is not None for event in events[:3]):
+        events = list(log.run_events(run, bodies=True))  # what a controller saw is part of where it stands
     return catch_up(claimed(events[0]), events[1:])
+
+
+async def expire(world: World, me: str) -> None:
+    """What waited for a person for too long: the timers of runs that nobody drives."""
+    now_us = world.clock.now_us()
+    for waiting in world.log.waiting():
+        if not 0 < waiting.due_at_us <= now_us:
+            continue
+        tip = _tip(world, waiting.run)
+        timer = next_timer(tip.state) if tip is not None else None
+        if tip is None or timer is None or timer.due_us > now_us:
+            continue
+        fired = Happened(TimerFired(timer=timer.timer, due_us=timer.due_us))
+        _, put = advance(tip, [fired], at_us=now_us, actor=f"system:{me}")
+        try:
+            await world.append(put)
+        except errors.StreamConflict:  # somebody else was faster, or the person was
+            continue
+        world.watch(put.events)
 
 
 def _tip(world: World, run: str) -> Tip | None:
@@ -50,6 +72,9 @@ def _calls(tips: Sequence[Tip]) -> dict[str, ProcessIdentity | None]:
         for call in tip.state.open_calls:
             identity = ProcessIdentity(pid=call.pid, start_ticks=call.start_ticks, boot_id=call.boot_id)
             found[marker(tip.state.run, call.ordinal)] = identity if call.pid else None
+        mind = tip.state.mind
+        if mind is not None and mind.question is not None and mind.setup.controller.kind == "command":
+            found[marker(tip.state.run, mind.question.ask)] = None  # its pid is not recorded; its marker finds it
     return found
 
 

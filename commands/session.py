@@ -5,6 +5,8 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from commands import render
 from commands.cancel import cancel_task
 from commands.dispatch import Dispatcher
@@ -12,6 +14,7 @@ from commands.follow import Printer
 from commands.taking_in import Taken, announce, check, take_in
 from commands.wiring import Runtime
 from commands.world import Watch
+from domain.events import RunFinished
 from domain.task import CLAIMABLE, Status, Task
 
 
@@ -46,11 +49,22 @@ def run_here(runtime: Runtime, document: dict[str, Any], *, as_json: bool, print
     interrupted = dispatch(runtime, 1, shown.events, body, cancel)
     ended = task()
     if as_json:
-        render.document("rt.do.v1", _result(ended, runtime.log.head().position))
+        said = {"summary": summary(runtime, ended) or None}
+        render.document("rt.do.v1", _result(ended, runtime.log.head().position) | said)
     else:
-        shown.end(ended)
+        shown.end(ended, summary(runtime, ended))
     runtime.close()
     return interrupted or exit_status(ended)
+
+
+def summary(runtime: Runtime, task: Task) -> str:
+    """What the task's latest run said at its end; empty when it said nothing."""
+    if not task.run:
+        return ""
+    ends = [event.data for event in runtime.log.stream(task.run) if isinstance(event.data, RunFinished)]
+    if not ends or ends[-1].outcome is None:
+        return ""
+    return str(msgspec.json.decode(runtime.log.blob(task.task, ends[-1].outcome)).get("operator_summary", ""))
 
 
 def _result(task: Task, position: int) -> dict[str, Any]:

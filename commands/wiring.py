@@ -108,6 +108,7 @@ class Runtime:
 
         from ahocorasick_rs import BytesAhoCorasick
 
+        from adapters.lazy_http import LazyHttp
         from adapters.process import LocalProcesses
         from adapters.writer import GroupWriter
         from commands.world import World
@@ -115,11 +116,13 @@ class Runtime:
 
         writer = GroupWriter(self.log)
         processes = LocalProcesses()
+        http = LazyHttp()
         try:
             yield World(
                 log=self.log,
                 writer=writer,
                 processes=processes,
+                http=http,
                 liveness=self.liveness,
                 clock=self.clock,
                 ids=self.ids,
@@ -136,6 +139,7 @@ class Runtime:
         finally:
             await asyncio.to_thread(writer.close)
             processes.close()
+            await http.close()
 
     def close(self) -> None:
         """Give back what was opened."""
@@ -158,6 +162,11 @@ class Runtime:
 
     def find_run(self, given: str) -> str:
         """A run by id, unique prefix, @last, @failed, or the latest of a task. Raises IdNotFound, IdAmbiguous."""
+        if given == "@waiting":
+            waiting = self.readable.waiting()
+            if not waiting:
+                raise errors.IdNotFound(what="run", given=given)
+            return waiting[-1].run
         if given in ("@last", "@failed"):
             found = self.reader.last_run(failed=given == "@failed")
             if found is None:

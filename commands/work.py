@@ -16,22 +16,51 @@ if TYPE_CHECKING:
 
 
 def do(  # the options of the everyday command
-    goal: Annotated[list[str] | None, typer.Argument(metavar="[GOAL]", help="`demo`, or a goal for --adapter.")] = None,
+    goal: Annotated[
+        list[str] | None, typer.Argument(metavar="[GOAL]", help="`demo [NAME]`, or a goal for --agent or --adapter.")
+    ] = None,
     shell: Annotated[str | None, typer.Option("--shell", help="A line for /bin/sh, instead of -- ARGV.")] = None,
     adapter: Annotated[str, typer.Option("--adapter", help="A configured adapter, instead of running ARGV.")] = "",
     attempts: Annotated[int, typer.Option("--attempts", min=1, max=100, help="Attempts allowed.")] = 1,
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Seconds until it is ended; 0 = none.")] = 0,
+    cancel_on: Annotated[
+        list[str] | None, typer.Option("--cancel-on", help="End ARGV when it prints this phrase, as failed.")
+    ] = None,
+    finish_on: Annotated[
+        list[str] | None, typer.Option("--finish-on", help="End ARGV when it prints this phrase, as completed.")
+    ] = None,
+    agent: Annotated[str, typer.Option("--agent", help="A profile that serves the goal, or auto.")] = "",
+    controller: Annotated[str, typer.Option("--controller", help="Who decides, instead of the profile's own.")] = "",
+    context: Annotated[
+        str | None, typer.Option("--context", help="An object for the agent: JSON, @file, or -.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Take in a task, run it here and follow it."""
-    if goal == ["demo"] and invocation.tail is None and shell is None and not adapter:
+    if goal and goal[0] == "demo" and len(goal) <= 2 and invocation.tail is None and shell is None and not adapter:  # noqa: PLR2004
         from commands import demo
 
-        raise typer.Exit(demo.run(invocation.runtime(create=True)))
+        raise typer.Exit(demo.run(invocation.runtime(create=True), goal[1] if len(goal) > 1 else "retry", controller))
+    runtime = invocation.runtime(create=True)
+    if cancel_on or finish_on or agent or controller or (goal and not adapter and runtime.config.routing.default):
+        from commands.agents import agent_document
+
+        wanted = agent_document(
+            runtime,
+            goal=" ".join(goal or ()),
+            shell=shell,
+            agent=agent,
+            controller=controller,
+            phrases=(cancel_on or [], finish_on or []),
+            context=context,
+            timeout=timeout,
+        )
+        from commands.session import run_here
+
+        raise typer.Exit(run_here(runtime, wanted | {"max_attempts": attempts}, as_json=as_json))
     payload = _payload(" ".join(goal or ()), shell, adapter)
     if timeout:
         payload["timeout_s"] = timeout
-    runtime = invocation.runtime(create=True)
     subject = " ".join(payload["argv"]) if "argv" in payload else shell or payload.get("objective", "")
     document = {
         "kind": "command" if "objective" not in payload else "goal",
@@ -61,7 +90,10 @@ def _payload(goal: str, shell: str | None, adapter: str) -> dict[str, Any]:
     if goal and adapter and adapter != BUILT_IN:
         return {"objective": goal}
     if goal:
-        ways = "run a command with -- ARGV or --shell LINE, or name an adapter that can with --adapter"
+        ways = (
+            "run a command with -- ARGV or --shell LINE, name a profile with --agent (rt profile list), a model with"
+            " --controller qwen or openai, or an adapter that can with --adapter"
+        )
         raise errors.Invalid(where="the goal", why=f"no configured controller serves a goal in words; {ways}")
     if adapter and adapter != BUILT_IN:
         return {}

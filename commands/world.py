@@ -10,7 +10,7 @@ from adapters.redact import Secrets
 from domain import errors
 from domain.config import Config
 from domain.events import Recorded
-from domain.ports import Appended, Clock, Environment, Files, Ids, Liveness, Log, Processes, Work, Writer
+from domain.ports import Appended, Clock, Environment, Files, Http, Ids, Liveness, Log, Processes, Work, Writer
 
 _STORE_RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -24,6 +24,7 @@ class World:
     log: Log
     writer: Writer
     processes: Processes
+    http: Http
     liveness: Liveness
     clock: Clock
     ids: Ids

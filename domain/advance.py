@@ -8,6 +8,15 @@ from collections.abc import Sequence
 import msgspec
 
 from domain import run as core
+from domain.agent_events import (
+    ApprovalRequested,
+    CallApproved,
+    CallEdited,
+    CallRejected,
+    ControllerAnswered,
+    ControllerAsked,
+    ToolReturned,
+)
 from domain.events import (
     Blob,
     CancelRequested,
@@ -32,6 +41,7 @@ class Happened(msgspec.Struct, frozen=True):
     fact: Fact
     body: bytes | None = None
     actor: str = ""
+    texts: dict[str, bytes] = {}  # field -> content, where the fact names texts
 
 
 class Tip(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,12 +59,14 @@ def claimed(event: Recorded) -> Tip:
 
 
 def catch_up(tip: Tip, events: Sequence[Recorded]) -> Tip:
-    """The run after events that are in the log already, by position; the next claim of its task is the next run's."""
+    """The run after events that are in the log already, by position; the claim of another run is not its own."""
     state, versions, asked = tip.state, dict(tip.versions), dict(tip.asked)
     for event in events:
-        if isinstance(event.data, TaskClaimed):
+        if isinstance(event.data, TaskClaimed) and event.data.run != state.run:
             break
-        state = core.evolve(state, event.data, stream=event.stream, at_us=event.at_us, body=event.body)
+        state = core.evolve(
+            state, event.data, stream=event.stream, at_us=event.at_us, body=event.body, texts=event.texts
+        )
         versions[event.stream] = event.version
         _note(asked, event.data, event.position)
     return Tip(state=state, versions=versions, asked=asked)
@@ -67,7 +79,7 @@ def advance(tip: Tip, happened: Sequence[Happened], *, at_us: int, actor: str) -
     events: list[Recorded] = []
     texts: list[bytes] = []
 
-    def add(data: Payload, caused_by: int, who: str, body: bytes | None = None) -> Recorded:
+    def add(data: Payload, caused_by: int, who: str, each: Happened | None = None) -> Recorded:
         stream = stream_of(state, data)
         versions[stream] += 1
         recorded = Recorded(
@@ -78,13 +90,15 @@ def advance(tip: Tip, happened: Sequence[Happened], *, at_us: int, actor: str) -
             data=data,  # type: ignore[arg-type]  # every Payload of ours is an Event
             correlation=state.task,
             caused_by=caused_by,
-            body=body,
+            body=each.body if each else None,
+            texts=each.texts if each else {},
         )
         events.append(recorded)
         return recorded
 
     for each in happened:
-        fact = add(each.fact, _cause(tip, each.fact), each.actor or actor, each.body)
+        fact = add(each.fact, _cause(tip, each.fact), each.actor or actor, each)
+        texts += each.texts.values()
         step = core.step(state, fact)
         state = step.state
         texts += step.texts
@@ -114,14 +128,18 @@ def stream_of(state: core.Run, data: Payload) -> str:
 
 
 def _note(asked: dict[int, int], data: Payload, position: int) -> None:
-    if isinstance(data, ToolCallRequested | CancelRequested | ToolStarted):
+    if isinstance(data, ToolCallRequested | CancelRequested | ToolStarted | ApprovalRequested):
         asked[data.call] = position
+    elif isinstance(data, ControllerAsked):
+        asked[data.ask] = position
 
 
 def _cause(tip: Tip, fact: Fact) -> int:
     if isinstance(fact, ToolStarted | ToolNotStarted | ToolExited | OutputAppended):
         return tip.asked.get(fact.call, 0)
-    return 0
+    if isinstance(fact, ToolReturned | CallApproved | CallEdited | CallRejected):
+        return tip.asked.get(fact.call, 0)
+    return tip.asked.get(fact.ask, 0) if isinstance(fact, ControllerAnswered) else 0
 
 
 __all__ = ["Consequence", "Happened", "Tip", "advance", "appended", "catch_up", "claimed", "stream_of"]

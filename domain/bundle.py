@@ -1,30 +1,23 @@
 """The frozen inputs of a run, computed from its task and the configuration: same inputs, same bytes."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from domain import agents, errors
+from domain import setup as setups
 from domain.bounds import PAYLOAD_ENV_BYTES_MAX
-from domain.config import BUILT_IN, Adapter, Config, to_us
+from domain.calls import CallInput
+from domain.config import AGENT, BUILT_IN, Adapter, Config, to_us
 from domain.events import Policy, RunRefused, RunStarted
 from domain.ids import effect_key, text_of
-from domain.run import Run
+from domain.run_state import Run
+from domain.setup import Grant, Message
 from domain.task import Task
 
 BASE_ENV = ("PATH", "HOME", "LANG", "TMPDIR", "TERM", "USER", "LOGNAME", "SHELL", "TZ")  # and LC_*
 _COMMAND = Adapter(command=BUILT_IN, outcome="exit", timeout_s=0)
-
-
-class CallInput(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call starts. Variables are named here and resolved at the spawn: no value of one reaches the log."""
-
-    argv: tuple[str, ...]
-    cwd: str
-    adapter: str
-    inherit_env: tuple[str, ...] | Literal["all"]
-    adapter_env: tuple[str, ...]
-    payload_file: bool
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +26,36 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     fact: RunStarted | RunRefused
     texts: tuple[bytes, ...] = ()
     call: CallInput | None = None
+    setup: bytes = b""
 
 
-def compile_run(task: Task, stored_payload: bytes, config: Config, folder: str) -> Compiled:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the log says of a run's surroundings when it starts: grants, the thread's history, memories."""
+
+    grants: tuple[Grant, ...] = ()
+    thread: str = ""
+    history: tuple[Message, ...] = ()
+    history_left_out: int = 0
+    memory: tuple[str, ...] = ()
+    parent_run: str = ""
+    depth: int = 0
+
+
+ALONE = Surroundings()
+
+
+def is_agent(task: Task, config: Config) -> bool:
+    """Whether a task is run by a profile."""
+    adapter = task.adapter or (AGENT if task.profile in agents.profiles(config) else config.default_adapter)
+    return adapter == AGENT
+
+
+def compile_run(
+    task: Task, stored_payload: bytes, config: Config, folder: str, around: Surroundings = ALONE
+) -> Compiled:
     """The bundle of a task's next run. `folder` is where relative paths of the configuration begin."""
+    if is_agent(task, config):
+        return _agent(task, stored_payload, config, folder, around)
     name = task.adapter or config.default_adapter
     adapter = _COMMAND if name == BUILT_IN else config.adapters.get(name)
     if adapter is None:
@@ -58,6 +77,48 @@ def compile_run(task: Task, stored_payload: bytes, config: Config, folder: str) 
     bundle = msgspec.json.encode(document, order="sorted")
     fact = RunStarted(program="one_shot", adapter=name, bundle=text_of(bundle), call=text_of(call), policy=policy)
     return Compiled(fact=fact, texts=(bundle, call), call=made)
+
+
+def _agent(task: Task, stored_payload: bytes, config: Config, folder: str, around: Surroundings) -> Compiled:
+    stored = msgspec.json.decode(stored_payload)
+    given = agents.given(stored["payload"], stored["description"], folder)
+    given = msgspec.structs.replace(
+        given, history=around.history, history_left_out=around.history_left_out, memory=around.memory
+    )
+    try:
+        made = agents.setup(config, task.profile or "watch", given, around.grants)
+    except errors.UnknownProfile as problem:
+        return Compiled(fact=RunRefused(cause="profile_not_found", message=str(problem)))
+    document = setups.encode(made)
+    policy = _policy(_COMMAND, config, float(stored["payload"].get("timeout_s", 0)))
+    bundle = msgspec.json.encode(
+        {
+            "bundle_version": "2",
+            "task": {
+                "task_id": task.task,
+                "kind": task.kind,
+                "source": task.source,
+                "payload_sha256": task.payload.sha256,
+            },
+            "adapter": {"adapter_id": AGENT, "mode": made.program},
+            "setup_sha256": text_of(document).sha256,
+            "parts": {part: text_of(content).sha256 for part, content in setups.parts(made).items()},
+            "policy": policy,
+        },
+        order="sorted",
+    )
+    fact = RunStarted(
+        program=made.program,
+        adapter=AGENT,
+        bundle=text_of(bundle),
+        policy=policy,
+        setup=text_of(document),
+        profile=made.profile,
+        thread=around.thread,
+        parent_run=around.parent_run,
+        depth=around.depth,
+    )
+    return Compiled(fact=fact, texts=(bundle,), setup=document)
 
 
 def _command(payload: dict[str, Any], folder: str) -> CallInput | RunRefused:

@@ -9,11 +9,21 @@ import msgspec
 from msgspec import Meta
 
 from domain import bounds, errors
+from domain.agent_config import (
+    MODELS,
+    NAME,
+    STRUCTS,
+    ControllerConfig,
+    ModelConfig,
+    Name,
+    PolicyConfig,
+    ProfileConfig,
+    RoutingConfig,
+    Seconds,
+    ToolConfig,
+    Variable,
+)
 
-Seconds = Annotated[float, Meta(ge=0, le=bounds.TIMEOUT_S_MAX)]
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-Name = Annotated[str, Meta(pattern=f"^{_NAME}$")]
-Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
 ExitCode = Annotated[int, Meta(ge=1, le=255)]
 
 
@@ -66,24 +76,31 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     work: Work = Work()
     secrets: SecretSources = SecretSources()
     adapters: dict[Name, Adapter] = {}
+    models: dict[Name, ModelConfig] = {}
+    controllers: dict[Name, ControllerConfig] = {}
+    tools: dict[Name, ToolConfig] = {}
+    profiles: dict[Name, ProfileConfig] = {}
+    policies: tuple[PolicyConfig, ...] = ()
+    routing: RoutingConfig = RoutingConfig()
 
 
+AGENT = "agent"  # runs a profile: a controller or a chat
 BUILT_IN = "command"  # runs the argv of the payload; exit 0 is completed
 _SECRET_NAME = re.compile(r"token|secret|password|passwd|key|auth|credential", re.IGNORECASE)
 
 
 def parse(document: object, source: str) -> Config:
     """A configuration from what a TOML or JSON file said. Raises InvalidConfig naming file and field."""
-    if isinstance(document, dict) and isinstance(document.get("adapters"), dict):
-        for name, fields in document["adapters"].items():  # each by its name, so that an error can name it
-            _adapter(name, fields, source)
+    if isinstance(document, dict):
+        _named(document, source)
     try:
         config = msgspec.convert(document, Config)
     except msgspec.ValidationError as problem:
         raise errors.InvalidConfig(where=f"{source}: {_where(problem) or 'the document'}", why=_why(problem)) from None
-    if BUILT_IN in config.adapters:
-        why = f"the name {BUILT_IN!r} belongs to the built-in adapter"
-        raise errors.InvalidConfig(where=f"{source}: adapters.{BUILT_IN}", why=why)
+    for name in (BUILT_IN, AGENT):
+        if name in config.adapters:
+            why = f"the name {name!r} belongs to the built-in adapter"
+            raise errors.InvalidConfig(where=f"{source}: adapters.{name}", why=why)
     if config.default_adapter != BUILT_IN and config.default_adapter not in config.adapters:
         why = f"no adapter {config.default_adapter!r}; configured: {', '.join([BUILT_IN, *config.adapters])}"
         raise errors.InvalidConfig(where=f"{source}: default_adapter", why=why)
@@ -92,14 +109,31 @@ def parse(document: object, source: str) -> Config:
     return config
 
 
-def _adapter(name: str, fields: object, source: str) -> None:
-    if not re.fullmatch(_NAME, name):
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "adapters": Adapter,
+    "models": ModelConfig,
+    "controllers": ControllerConfig,
+    "tools": ToolConfig,
+    "profiles": ProfileConfig,
+}
+
+
+def _named(document: dict[str, Any], source: str) -> None:
+    """Check each entry of a table by its name, so that an error can name it."""
+    for table, kind in _TABLES.items():
+        if isinstance(document.get(table), dict):
+            for name, fields in document[table].items():
+                _one(table, name, fields, kind, source)
+
+
+def _one(table: str, name: str, fields: object, kind: type[msgspec.Struct], source: str) -> None:
+    if not re.fullmatch(NAME, name):
         why = f"{name!r} is no name: letters, digits, . _ - only, 64 at most, not beginning with a sign"
-        raise errors.InvalidConfig(where=f"{source}: adapters", why=why)
+        raise errors.InvalidConfig(where=f"{source}: {table}", why=why)
     try:
-        msgspec.convert(fields, Adapter)
+        msgspec.convert(fields, kind)
     except msgspec.ValidationError as problem:
-        where = ".".join(part for part in (f"adapters.{name}", _where(problem)) if part)
+        where = ".".join(part for part in (f"{table}.{name}", _where(problem)) if part)
         raise errors.InvalidConfig(where=f"{source}: {where}", why=_why(problem)) from None
 
 
@@ -113,7 +147,8 @@ def secret_values(config: Config, environ: Mapping[str, str]) -> set[str]:
 
     Of the latter, values too short to be found in output are no secrets: `AUTH_MODE=none`.
     """
-    registered = {environ[name] for name in config.secrets.env if environ.get(name)}
+    keys = {model.key_env for model in (MODELS | config.models).values()}
+    registered = {environ[name] for name in {*config.secrets.env, *keys} if environ.get(name)}
     handed_on: dict[str, str] = {}
     for adapter in config.adapters.values():
         names = environ.keys() if adapter.inherit_env == "all" else adapter.inherit_env
@@ -132,9 +167,8 @@ def _why(problem: msgspec.ValidationError) -> str:
     unknown = re.match(r"Object contains unknown field `(.*)`$", text)
     if unknown is None:
         return text[:1].lower() + text[1:]
-    known = sorted(
-        {field for kind in (Config, Retry, Work, SecretSources, Adapter) for field in kind.__struct_fields__}
-    )
+    kinds: tuple[type[msgspec.Struct], ...] = (Config, Retry, Work, SecretSources, Adapter, *STRUCTS)
+    known = sorted({field for kind in kinds for field in kind.__struct_fields__})
     near = difflib.get_close_matches(unknown.group(1), known, 1)
     return f"unknown field {unknown.group(1)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 

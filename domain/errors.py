@@ -116,6 +116,14 @@ class IdNotFound(NotFound):
     hint = "rt {what} list"
 
 
+class ApprovalNotFound(NotFound):
+    """No call of that run waits for a person."""
+
+    code = "approval.not_found"
+    message = "{what}"
+    hint = "rt approval list"
+
+
 class IdAmbiguous(NotFound):
     """A prefix that fits several; the candidates are in the message."""
 
@@ -172,6 +180,38 @@ class TaskStateRefused(Conflict):
     code = "task.wrong_state"
     message = "task {task} is {status}: {verb} needs {needs}"
     hint = "rt task show {task}"
+
+
+class GrantRefused(Refused):
+    """A standing grant that nobody may make."""
+
+    code = "grant.refused"
+    message = "no standing grant: {why}"
+    hint = "rt approval list"
+
+
+class RunWaits(Conflict):
+    """The task's run waits for a person, and goes on when it is answered."""
+
+    code = "run.waits"
+    message = "run {run} of task {task} waits: {cause}; a new attempt would leave it behind"
+    hint = "rt approval list  # or rt cancel {task}"
+
+
+class ApprovalResolved(Conflict):
+    """Somebody decided already."""
+
+    code = "approval.resolved"
+    message = "call {call} of run {run} was {how} already, {by}"
+    hint = "rt run show {run}"
+
+
+class ApprovalChanged(Conflict):
+    """What is to be approved is not what was shown."""
+
+    code = "approval.changed"
+    message = "call {call} of run {run} has the digest {digest}, not the one that was given"
+    hint = "rt approval show {run} {call}"
 
 
 class RunOver(Conflict):
@@ -236,6 +276,22 @@ class UnknownAdapter(Invalid):
     code = "adapter.unknown"
     message = "no adapter {name!r}; configured: {known}"
     hint = "rt doctor"
+
+
+class UnknownProfile(Invalid):
+    """No profile of that name is configured."""
+
+    code = "profile.unknown"
+    message = "no profile {name!r}; there are: {known}"
+    hint = "rt profile list"
+
+
+class UnknownController(Invalid):
+    """No controller of that name is configured."""
+
+    code = "controller.unknown"
+    message = "no controller {name!r}; there are: {known}"
+    hint = "rt config show"
 
 
 class OldCommand(Invalid):

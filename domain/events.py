@@ -5,45 +5,32 @@ default needs no new version; anything else does, together with an upcast (`UPCA
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import msgspec
 
-
-class Text(msgspec.Struct, frozen=True):
-    """A large text by reference: SHA-256 (hex) and size in bytes; the content lies in the blobs of its task."""
-
-    sha256: str
-    size: int
-
-
-class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all events. No floats and no integer above 2^53: the JSON must read the same everywhere."""
-
-    VERSION: ClassVar[int] = 1
-
-
-class Fact(Payload, frozen=True, kw_only=True):
-    """What the outside told us. Recorded before it is acted on; never refused, for it has happened."""
-
-
-class Consequence(Payload, frozen=True, kw_only=True):
-    """What the core derived from the facts. Replay derives it again and compares."""
-
-
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules a run is decided by, frozen at its start. No defaults: a later default must not change an old run."""
-
-    outcome: Literal["exit", "json", "text"]
-    effect: Literal["idempotent", "once"]
-    timeout_us: int  # 0 = none
-    grace_us: int
-    output_bytes_max: int
-    backoff_base_us: int
-    backoff_max_us: int
-    exit_retryable: tuple[int, ...]
-    exit_permanent: tuple[int, ...]
-
+from domain.agent_events import (
+    ApprovalClosed,
+    ApprovalRequested,
+    BudgetReached,
+    CallApproved,
+    CallEdited,
+    CallRefused,
+    CallRejected,
+    CallSettled,
+    ControllerAnswered,
+    ControllerAsked,
+    DecisionMade,
+    GrantMade,
+    GrantRevoked,
+    RunResumed,
+    ToolReturned,
+)
+from domain.payload import Consequence as Consequence  # noqa: PLC0414  # everybody who reads events needs these
+from domain.payload import Fact as Fact  # noqa: PLC0414
+from domain.payload import Payload as Payload  # noqa: PLC0414
+from domain.payload import Policy as Policy  # noqa: PLC0414
+from domain.payload import Text as Text  # noqa: PLC0414
 
 # the task's stream
 
@@ -70,6 +57,23 @@ class TaskClaimed(Fact, frozen=True, kw_only=True, tag="task.claimed"):
     attempt: int
     max_attempts: int
     dispatcher: str
+    resumed: bool = False  # the same run goes on, and no attempt is spent
+
+
+class TaskParked(Consequence, frozen=True, kw_only=True, tag="task.parked"):
+    """The run waits for a person and holds no slot; with `due_at_us` something expires then."""
+
+    run: str
+    status: Literal["waiting_for_approval", "blocked"]
+    cause: str
+    due_at_us: int = 0
+
+
+class TaskResumed(Consequence, frozen=True, kw_only=True, tag="task.resumed"):
+    """The run can go on: its task is claimable again, for the same run."""
+
+    run: str
+    cause: str
 
 
 class TaskCompleted(Consequence, frozen=True, kw_only=True, tag="task.completed"):
@@ -126,13 +130,23 @@ class TaskUnblocked(Fact, frozen=True, kw_only=True, tag="task.unblocked"):
 
 
 class RunStarted(Fact, frozen=True, kw_only=True, tag="run.started"):
-    """The bundle was compiled: the frozen inputs of the run. `call` is the process that the program will ask for."""
+    """The bundle was compiled: the frozen inputs of the run.
 
-    program: Literal["one_shot"]
+    `call` is the process that a one-shot program will ask for, `setup` what a controller's or chat program decides by.
+    """
+
+    TEXTS = ("setup",)
+
+    program: Literal["one_shot", "controller", "chat"]
     adapter: str
     bundle: Text
-    call: Text
     policy: Policy
+    call: Text | None = None
+    setup: Text | None = None
+    profile: str = ""
+    thread: str = ""
+    parent_run: str = ""
+    depth: int = 0  # how many runs stand above it
 
 
 class RunRefused(Fact, frozen=True, kw_only=True, tag="run.refused"):
@@ -149,6 +163,10 @@ class ToolCallRequested(Consequence, frozen=True, kw_only=True, tag="run.tool_ca
     tool: str
     input: Text
     effect: Literal["idempotent", "once"]
+    kind: Literal["process", "http"] = "process"
+    timeout_us: int = 0  # 0 = that of the policy
+    repeats: int = 0  # the call, lost with its dispatcher, that this one does again under the same effect key
+    digest: str = ""  # what was allowed or approved: tool, arguments, profile
 
 
 class ToolStarted(Fact, frozen=True, kw_only=True, tag="run.tool_started"):
@@ -210,7 +228,7 @@ class CancelRequested(Consequence, frozen=True, kw_only=True, tag="run.cancel_re
     """The effect of ending a call: TERM, grace, KILL."""
 
     call: int
-    cause: Literal["operator", "timeout"]
+    cause: Literal["operator", "timeout", "controller", "finish", "budget"]
 
 
 class RunFinished(Consequence, frozen=True, kw_only=True, tag="run.finished"):
@@ -232,7 +250,7 @@ class OutputAppended(Fact, frozen=True, kw_only=True, tag="output.appended"):
     """
 
     call: int
-    stream: Literal["stdout", "stderr"]
+    stream: Literal["stdout", "stderr", "content", "reasoning"]  # the latter two are a model's
     offset: int
     size: int
     lines: int
@@ -270,6 +288,8 @@ TaskEvent = (
     | TaskCanceled
     | TaskRetried
     | TaskUnblocked
+    | TaskParked
+    | TaskResumed
 )
 RunEvent = (
     OutputAppended
@@ -290,9 +310,25 @@ RunEvent = (
     | TaskFailed
     | TaskBlocked
     | TaskCanceled
+    | TaskParked
+    | TaskResumed
+    | ControllerAsked
+    | ControllerAnswered
+    | DecisionMade
+    | CallRefused
+    | ApprovalRequested
+    | ApprovalClosed
+    | CallApproved
+    | CallEdited
+    | CallRejected
+    | CallSettled
+    | ToolReturned
+    | RunResumed
+    | BudgetReached
 )
 DispatcherEvent = DispatchPaused | DispatchResumed
-Event = TaskEvent | RunEvent | DispatcherEvent | LossAccepted
+PolicyEvent = GrantMade | GrantRevoked
+Event = TaskEvent | RunEvent | DispatcherEvent | PolicyEvent | LossAccepted
 
 REGISTRY: dict[str, type[Payload]] = {str(kind.__struct_config__.tag): kind for kind in Event.__args__}
 
@@ -321,6 +357,22 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     caused_by: int = 0
     position: int = 0
     body: bytes | None = None
+    texts: dict[str, bytes] = {}  # field -> content, of the fields that its class names in TEXTS
+
+    def text(self, field: str) -> bytes:
+        """The content of a text that the event names; empty when it names none, or when it was erased."""
+        return self.texts.get(field, b"")
+
+
+def hydrated(event: Recorded, blob: Callable[[str, Text], bytes | None]) -> Recorded:
+    """The event with the contents that the core reads; what was erased stays away."""
+    if not event.data.TEXTS:
+        return event
+    named = {field: getattr(event.data, field) for field in event.data.TEXTS}
+    found = {field: blob(event.correlation, text) for field, text in named.items() if text is not None}
+    return msgspec.structs.replace(
+        event, texts={field: content for field, content in found.items() if content is not None}
+    )
 
 
 class Blob(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from domain.events import Text
 _SPACE = uuid.UUID("6f1d3c1e-5a0b-5d43-9d8e-2f6c8e0a7b11")
 
 DISPATCH = uuid.uuid5(_SPACE, "dispatch").hex  # pause and resume
+POLICY = uuid.uuid5(_SPACE, "policy").hex  # standing grants
 LOG = uuid.uuid5(_SPACE, "log").hex  # what concerns the log itself
 
 

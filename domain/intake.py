@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from domain import bounds, errors
-from domain.config import BUILT_IN, Config
+from domain.agent_config import PROFILES
+from domain.config import AGENT, BUILT_IN, Config
 from domain.events import TaskQueued
 from domain.ids import text_of
 
@@ -117,9 +118,14 @@ def accept(document: object, config: Config, now_us: int) -> Accepted:
         if not text.strip():
             raise errors.Invalid(where=f"task.{name}", why="is blank")
     adapter = task.requested_adapter or ""
-    if adapter and adapter != BUILT_IN and adapter not in config.adapters:
-        raise errors.UnknownAdapter(name=adapter, known=", ".join([BUILT_IN, *config.adapters]))
-    check_payload(task.payload, adapter or config.default_adapter)
+    if adapter and adapter not in (BUILT_IN, AGENT) and adapter not in config.adapters:
+        raise errors.UnknownAdapter(name=adapter, known=", ".join([BUILT_IN, AGENT, *config.adapters]))
+    profile = task.requested_profile or ""
+    known = PROFILES | config.profiles
+    if adapter == AGENT and profile and profile not in known:
+        raise errors.UnknownProfile(name=profile, known=", ".join(known))
+    adapter = adapter or (AGENT if profile in known else "")
+    check_payload(task.payload, adapter or config.default_adapter, described=bool(task.description))
     stored = msgspec.json.encode({"description": task.description or "", "payload": task.payload}, order="sorted")
     if len(stored) > bounds.PAYLOAD_BYTES_MAX:
         raise errors.Invalid(where="task.payload", why=f"{len(stored)} bytes; at most {bounds.PAYLOAD_BYTES_MAX}")
@@ -138,8 +144,10 @@ def accept(document: object, config: Config, now_us: int) -> Accepted:
     return Accepted(event=event, payload=stored, key=task.idempotency_key or "", ignored_keys=ignored)
 
 
-def check_payload(payload: dict[str, Any], adapter: str) -> None:
+def check_payload(payload: dict[str, Any], adapter: str, *, described: bool = False) -> None:
     """What the adapter will need of the payload must be there and of the right shape. Raises Invalid."""
+    if adapter == AGENT:
+        _check_agent(payload, described=described)
     if adapter == BUILT_IN and "shell" not in payload and "argv" not in payload:
         why = "the adapter 'command' runs payload.argv (a list of strings) or payload.shell (a string)"
         raise errors.Invalid(where="task.payload.argv", why=why)
@@ -157,6 +165,36 @@ def check_payload(payload: dict[str, Any], adapter: str) -> None:
         or not 0 <= timeout_s <= bounds.TIMEOUT_S_MAX
     ):
         raise errors.Invalid(where="task.payload.timeout_s", why=f"expected a number from 0 to {bounds.TIMEOUT_S_MAX}")
+
+
+def _check_agent(payload: dict[str, Any], *, described: bool) -> None:
+    names = ("goal", "objective", "prompt")
+    if not described and not any(payload.get(name) for name in (*names, "argv", "calls")):
+        raise errors.Invalid(where="task.payload.goal", why="an agent needs a goal, or calls to make")
+    for name in (*names, "controller"):
+        if name in payload and not isinstance(payload[name], str):
+            raise errors.Invalid(where=f"task.payload.{name}", why="expected a string")
+    for name in ("cancel_on", "finish_on"):
+        phrases = payload.get(name, [])
+        if not isinstance(phrases, list) or not all(_is_phrase(each) for each in phrases):
+            why = f"expected a list of phrases of 2 to {bounds.PHRASE_CHARS_MAX} characters"
+            raise errors.Invalid(where=f"task.payload.{name}", why=why)
+    if not isinstance(payload.get("context", {}), dict):
+        raise errors.Invalid(where="task.payload.context", why="expected an object")
+    _check_calls(payload.get("calls", []))
+
+
+def _check_calls(calls: object) -> None:
+    if not isinstance(calls, list):
+        raise errors.Invalid(where="task.payload.calls", why="expected a list of calls")
+    for at, call in enumerate(calls):
+        fits = isinstance(call, dict) and isinstance(call.get("tool"), str) and isinstance(call.get("input", {}), dict)
+        if not fits:
+            raise errors.Invalid(where=f"task.payload.calls[{at}]", why="expected {tool, input}")
+
+
+def _is_phrase(each: object) -> bool:
+    return isinstance(each, str) and 2 <= len(each) <= bounds.PHRASE_CHARS_MAX and "\n" not in each  # noqa: PLR2004
 
 
 def _check_argv(argv: object, where: str, *, empty_allowed: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from domain import outcome
+from domain.ending import Ending
 from domain.events import (
     CancelRequested,
     Consequence,
@@ -20,17 +21,6 @@ from domain.events import (
 )
 from domain.run_state import Run
 
-
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How the run ends; `outcome` is the canonical outcome as JSON."""
-
-    state: Literal["completed", "failed", "canceled", "lost"]
-    retry: Literal["none", "retryable", "permanent"] = "none"
-    cause: str = ""
-    blocked: bool = False
-    outcome: bytes = b""
-
-
 Decided = tuple[Consequence, ...] | Ending
 
 
@@ -38,6 +28,7 @@ def decide(run: Run, fact: Fact) -> Decided:  # noqa: C901, PLR0911  # one arm a
     """What follows from a fact, on the state that already contains it."""
     match fact:
         case RunStarted():
+            assert fact.call is not None, "a one-shot run starts with its call"
             return (ToolCallRequested(call=1, tool="process", input=fact.call, effect=fact.policy.effect),)
         case RunRefused():
             permanent = fact.cause == "adapter_not_found"

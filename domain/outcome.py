@@ -39,7 +39,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     status: Verdict
     operator_summary: str
-    status_source: Literal["json", "text", "none"]
+    status_source: Literal["json", "text", "none", "controller"]
     machine_status: str = ""
     reported_status: str = ""  # as it was spelled, where that differs
     candidate: int = 0  # which of the candidates was taken, counted from 1
@@ -47,6 +47,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     file_changes: tuple[str, ...] = ()
     artifact_paths: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+encode = msgspec.json.Encoder().encode
 
 
 def from_text(text: str) -> Outcome:

@@ -96,6 +96,14 @@ class Running(msgspec.Struct, frozen=True):
     dispatcher: str
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """A task whose open run waits for a person, as the claim index has it; `due_at_us` is when something expires."""
+
+    task: str
+    run: str
+    due_at_us: int
+
+
 class Head(msgspec.Struct, frozen=True):
     """Where the log ends: position and chain hash (hex); 0 and "" when it is empty."""
 
@@ -103,11 +111,22 @@ class Head(msgspec.Struct, frozen=True):
     hash: str
 
 
+class RunView(LogView, Protocol):
+    """Reading whole runs: what commands need that change nothing."""
+
+    def run_events(self, run: str, *, bodies: bool, after: int = 0) -> Iterator[Recorded]:
+        """A run by position, beyond `after`: its part of the task's stream, its decisions, its output.
+
+        Raises IdNotFound.
+        """
+        ...
+
+
 Work = Put | Callable[[LogView], Put | None]  # a function runs inside the transaction: what it reads cannot change
 Appended = Sequence[int]  # the positions
 
 
-class Log(LogView, Protocol):
+class Log(RunView, Protocol):
     """The append-only store: positions contiguous and equal to commit order, versions per stream, a hash chain."""
 
     def append(self, works: Sequence[Work]) -> list["Appended | Exception"]:
@@ -127,13 +146,6 @@ class Log(LogView, Protocol):
         """Events by position, without bodies."""
         ...
 
-    def run_events(self, run: str, *, bodies: bool, after: int = 0) -> Iterator[Recorded]:
-        """A run by position, beyond `after`: its part of the task's stream, its decisions, its output.
-
-        Raises IdNotFound.
-        """
-        ...
-
     def output(self, run: str, after: int = 0, limit: int = 64) -> list[Recorded]:
         """A run's output events with their bodies, from the version after `after`."""
         ...
@@ -144,6 +156,10 @@ class Log(LogView, Protocol):
 
     def running(self) -> list[Running]:
         """The claimed tasks."""
+        ...
+
+    def waiting(self) -> list[Waiting]:
+        """The tasks whose run waits for a person."""
         ...
 
     def next_due_us(self) -> int | None:
@@ -189,6 +205,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...]
     cwd: str
     env: dict[str, str]
+    stdin: bytes = b""  # the whole of it; nothing is read otherwise
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -298,6 +315,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     headers: dict[str, str] = {}
     body: bytes = b""
+    private: bool = True  # whether an address of a private network, or of this machine, may be reached
     total_s: float  # for the whole exchange: a peer that drips a byte a second must not hold it open
     bytes_max: int  # of the decoded answer
 
@@ -324,8 +342,8 @@ class HttpFailed(Exception):  # an answer of the port, not an error that a user 
 class Http(Protocol):
     """Outgoing HTTP: no redirects, no proxies from the environment, no compression that could be a bomb."""
 
-    async def send(self, request: Request) -> Response:
-        """Send a request and read its whole answer. Raises HttpFailed."""
+    async def send(self, request: Request, part: Callable[[bytes], None] | None = None) -> Response:
+        """Send a request and read its whole answer; `part` gets what came, as it comes. Raises HttpFailed."""
         ...
 
 

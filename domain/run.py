@@ -1,16 +1,16 @@
 """The run core: facts in, consequences out. The same function serves the dispatcher, recovery and replay.
 
-A program (`domain.one_shot`) decides; this module folds, and ends runs: the run's end, its retry decision and the
-task's event belong together.
+A program decides (`domain.one_shot`, `domain.controller`); this module folds and chooses the program.
 """
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from domain import one_shot
+from domain import controller, one_shot
+from domain.agent_events import RunResumed, ToolReturned
 from domain.bounds import ANSWER_BYTES_MAX, CHUNK_BYTES_MAX
+from domain.ending import Ending, backoff_us, finish
 from domain.events import (
     CancelRequested,
     Consequence,
@@ -20,34 +20,24 @@ from domain.events import (
     Recorded,
     RunCancelAsked,
     RunFinished,
+    RunOwnerLost,
     RunStarted,
-    TaskBlocked,
-    TaskCanceled,
     TaskClaimed,
-    TaskCompleted,
-    TaskFailed,
-    TaskRetryScheduled,
+    TaskParked,
+    TaskResumed,
     ToolCallRequested,
     ToolExited,
     ToolNotStarted,
     ToolStarted,
 )
-from domain.ids import text_of
+from domain.payload import Payload
+from domain.plan import Plan
+from domain.remember import begin, remember
 from domain.run_state import Call, Run, Status
+from domain.timers import Timer, next_timer
 
 _ANSWER_PARTS_MAX = 64  # small pieces of output that are kept before they are joined
-
-
-class Timer(msgspec.Struct, frozen=True):
-    """When the core wants to be told that time has passed: so long after the start of a call.
-
-    `due_us` is that moment on the recorded clock; whoever waits does so on a clock that never jumps.
-    """
-
-    timer: str
-    call: int
-    after_us: int
-    due_us: int
+_NO_TEXTS: Mapping[str, bytes] = {}
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -60,23 +50,40 @@ class Step(msgspec.Struct, frozen=True):
 
 def step(state: Run | None, fact: Recorded) -> Step:
     """Fold a fact, decide on the new state, fold the consequences. They trigger nothing further."""
-    after = evolve(state, fact.data, stream=fact.stream, at_us=fact.at_us, body=fact.body)
-    if isinstance(fact.data, OutputAppended) or (state is not None and state.ended):
-        return Step(after, ())  # one-shot programs do not decide on output; late facts change nothing
+    after = evolve(state, fact.data, stream=fact.stream, at_us=fact.at_us, body=fact.body, texts=fact.texts)
+    if state is not None and state.ended:
+        return Step(after, ())  # late facts change nothing
+    if after.mind is not None and not isinstance(fact.data, TaskClaimed):
+        plan = Plan(after, fact.at_us, _folded)
+        controller.decide(plan, fact.data)  # type: ignore[arg-type]  # only facts are fed to the core
+        return Step(plan.run, tuple(plan.out), tuple(plan.texts))
+    if isinstance(fact.data, OutputAppended | TaskClaimed | RunResumed):
+        return Step(after, ())  # one-shot programs do not decide on those
     assert isinstance(fact.data, Fact), "only facts are fed to the core"
     ending = one_shot.decide(after, fact.data)
     consequences: tuple[Consequence, ...] = ending if isinstance(ending, tuple) else finish(after, ending, fact.at_us)
-    texts = (ending.outcome,) if isinstance(ending, one_shot.Ending) and ending.outcome else ()
+    texts = (ending.outcome,) if isinstance(ending, Ending) and ending.outcome else ()
     for consequence in consequences:
         after = evolve(after, consequence, at_us=fact.at_us)
     return Step(after, consequences, texts)
 
 
-def evolve(  # noqa: C901, PLR0911  # one arm an event: splitting it would hide what is missing
-    state: Run | None, data: Event | Consequence, *, stream: str = "", at_us: int = 0, body: bytes | None = None
+def _folded(run: Run, consequence: Consequence, at_us: int) -> Run:
+    return evolve(run, consequence, at_us=at_us)
+
+
+def evolve(  # noqa: PLR0913  # what an envelope holds
+    state: Run | None,
+    data: Event | Payload,
+    *,
+    stream: str = "",
+    at_us: int = 0,
+    body: bytes | None = None,
+    texts: Mapping[str, bytes] = _NO_TEXTS,
 ) -> Run:
     """Fold one event; refuses nothing: the log is the truth. `stream` matters for the claim only."""
-    if isinstance(data, TaskClaimed):
+    if state is None:
+        assert isinstance(data, TaskClaimed), "a run begins with the claim of its task"
         return Run(
             run=data.run,
             task=stream,
@@ -85,14 +92,40 @@ def evolve(  # noqa: C901, PLR0911  # one arm an event: splitting it would hide 
             attempt=data.attempt,
             max_attempts=data.max_attempts,
         )
-    assert state is not None, "a run begins with the claim of its task"
+    known = state.mind
+    if known is not None:
+        known = remember(state, known, data, at_us=at_us, body=body, texts=texts)
+    elif isinstance(data, RunStarted) and data.setup is not None:
+        known = begin(texts["setup"], at_us)
+    after = _evolve(state, data, at_us, body)
+    return after if known is after.mind else msgspec.structs.replace(after, mind=known)
+
+
+def _evolve(  # noqa: C901, PLR0911, PLR0912  # one arm an event: splitting it would hide what is missing
+    state: Run, data: Event | Payload, at_us: int, body: bytes | None
+) -> Run:
     match data:
         case OutputAppended():
             return _answered(state, data, body)
+        case TaskClaimed():
+            return msgspec.structs.replace(
+                state, dispatcher=data.dispatcher, epoch=data.epoch, status=Status.RUNNING, attempt=data.attempt
+            )
         case RunStarted():
             return msgspec.structs.replace(state, policy=data.policy)
         case ToolCallRequested():
-            return _with(state, Call(ordinal=data.call, input_sha256=data.input.sha256))
+            return _with(
+                state,
+                Call(
+                    ordinal=data.call,
+                    input=data.input,
+                    tool=data.tool,
+                    kind=data.kind,
+                    effect=data.effect,
+                    timeout_us=data.timeout_us,
+                    repeats=data.repeats,
+                ),
+            )
         case ToolStarted():
             call = msgspec.structs.replace(
                 _call(state, data.call),
@@ -102,7 +135,7 @@ def evolve(  # noqa: C901, PLR0911  # one arm an event: splitting it would hide 
                 started_at_us=at_us,
             )
             return _with(state, call)
-        case ToolNotStarted() | ToolExited():
+        case ToolNotStarted() | ToolExited() | ToolReturned():
             return _with(state, msgspec.structs.replace(_call(state, data.call), over=True))
         case CancelRequested():
             return _with(state, msgspec.structs.replace(_call(state, data.call), cancel=data.cause))
@@ -110,7 +143,15 @@ def evolve(  # noqa: C901, PLR0911  # one arm an event: splitting it would hide 
             return msgspec.structs.replace(state, cancel_reason=data.reason)
         case RunFinished():
             return msgspec.structs.replace(state, status=Status(data.state))
-        case _:  # timers, refusals and the task's own events change nothing in the run
+        case RunOwnerLost() if state.mind is not None:
+            over = tuple(msgspec.structs.replace(call, over=True) for call in state.calls)
+            return msgspec.structs.replace(state, calls=over)
+        case TaskParked():
+            parked = Status.WAITING_FOR_APPROVAL if data.status == "waiting_for_approval" else Status.NEEDS_RECONCILE
+            return msgspec.structs.replace(state, status=parked)
+        case TaskResumed():
+            return msgspec.structs.replace(state, status=Status.RESUMING)
+        case _:  # what a controller alone remembers, timers, refusals, and the task's own events
             return state
 
 
@@ -118,51 +159,8 @@ def fold(events: Iterable[Recorded]) -> Run | None:
     """The state after these events: the run's part of the task's stream, its decisions, its output, by position."""
     state: Run | None = None
     for event in events:
-        state = evolve(state, event.data, stream=event.stream, at_us=event.at_us, body=event.body)
+        state = evolve(state, event.data, stream=event.stream, at_us=event.at_us, body=event.body, texts=event.texts)
     return state
-
-
-def next_timer(state: Run) -> Timer | None:
-    """The timer to wait for in this state."""
-    if state.ended or state.policy is None or not state.policy.timeout_us:
-        return None
-    for call in state.open_calls:
-        if call.started_at_us and not call.cancel:
-            after_us = state.policy.timeout_us
-            return Timer(f"timeout:{call.ordinal}", call.ordinal, after_us, call.started_at_us + after_us)
-    return None
-
-
-def finish(state: Run, ending: one_shot.Ending, at_us: int) -> tuple[Consequence, ...]:
-    """The end of the run and what it means for the task."""
-    outcome = text_of(ending.outcome) if ending.outcome else None
-    finished = RunFinished(state=ending.state, retry=ending.retry, cause=ending.cause, outcome=outcome)
-    return (finished, _task_event(state, ending, at_us))
-
-
-def _task_event(state: Run, ending: one_shot.Ending, at_us: int) -> Consequence:
-    if ending.state == "completed":
-        return TaskCompleted(run=state.run)
-    if ending.state == "canceled":
-        return TaskCanceled(run=state.run, reason=state.cancel_reason)
-    if ending.blocked:
-        return TaskBlocked(run=state.run, cause=ending.cause)
-    if ending.retry == "permanent":
-        return TaskFailed(run=state.run, cause=ending.cause)
-    if state.attempt >= state.max_attempts:
-        return TaskBlocked(run=state.run, cause="attempts_exhausted")
-    pause = backoff_us(state)
-    return TaskRetryScheduled(run=state.run, cause=ending.cause, backoff_us=pause, due_at_us=at_us + pause)
-
-
-def backoff_us(state: Run) -> int:
-    """Base * 2^(attempt - 1), capped, with a jitter of at most a fifth that is the same in every replay."""
-    if state.policy is None:  # lost before its bundle was known
-        return 0
-    exponent = min(state.attempt - 1, 40)
-    pause = min(state.policy.backoff_base_us << exponent, state.policy.backoff_max_us)
-    draw = int.from_bytes(hashlib.sha256(f"{state.run}:{state.attempt}".encode()).digest()[:4]) / 2**32
-    return int(pause * (0.8 + 0.4 * draw))
 
 
 def _answered(state: Run, data: OutputAppended, body: bytes | None) -> Run:

@@ -1,28 +1,42 @@
 """What a run is at one moment: the folded state that programs decide on. `domain.run` folds it."""
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from domain.bounds import ANSWER_BYTES_MAX
-from domain.events import Policy
+from domain.mind import Mind
+from domain.payload import Policy, Text
 
 
 class Status(StrEnum):
     """The states of a run."""
 
     RUNNING = "running"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    NEEDS_RECONCILE = "needs_reconcile"
+    RESUMING = "resuming"  # a person answered, and its task waits to be claimed
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELED = "canceled"
     LOST = "lost"
 
 
+OVER = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.LOST})
+PARKED = frozenset({Status.WAITING_FOR_APPROVAL, Status.NEEDS_RECONCILE, Status.RESUMING})
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One process that the run asked for; its ordinal in the run is its id."""
+    """One effect that the run asked for; its ordinal in the run is its id."""
 
     ordinal: int
-    input_sha256: str
+    input: Text
+    tool: str = ""
+    kind: Literal["process", "http"] = "process"
+    effect: Literal["idempotent", "once"] = "idempotent"
+    timeout_us: int = 0  # its own; 0 = that of the run's policy
+    repeats: int = 0  # the lost call that it does again
     pid: int = 0
     start_ticks: int = 0
     boot_id: str = ""
@@ -46,6 +60,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     answer: bytes = b""  # the tail of stdout, kept where the policy looks for an outcome in it ...
     answer_more: tuple[bytes, ...] = ()  # ... and what followed it, joined now and then: see `answered`
     cancel_reason: str = ""
+    mind: Mind | None = None  # what a controller's run remembers
 
     @property
     def answered(self) -> bytes:
@@ -55,7 +70,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ended(self) -> bool:
         """Whether nothing can follow."""
-        return self.status is not Status.RUNNING
+        return self.status in OVER
+
+    @property
+    def parked(self) -> bool:
+        """Whether it waits for a person, or to be claimed again, and nobody drives it."""
+        return self.status in PARKED
 
     @property
     def open_calls(self) -> tuple[Call, ...]:

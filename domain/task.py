@@ -15,7 +15,9 @@ from domain.events import (
     TaskCompleted,
     TaskEvent,
     TaskFailed,
+    TaskParked,
     TaskQueued,
+    TaskResumed,
     TaskRetried,
     TaskRetryScheduled,
     TaskUnblocked,
@@ -62,6 +64,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     queued_position: int
     due_at_us: int = 0
     run: str = ""  # the latest
+    open_run: str = ""  # the latest, while it has not ended
     cause: str = ""
 
 
@@ -76,9 +79,11 @@ def decide(state: Task, wish: Wish) -> TaskEvent:
     """Turn a wish into the event that fulfils it, or refuse it. A running task is canceled through its run."""
     where = {"task": state.task[:8], "status": state.status.value, "verb": wish.verb}
     limit = max(state.max_attempts, state.attempts + 1)
+    if wish.verb != "cancel" and state.open_run and state.status is not Status.RUNNING:
+        raise errors.RunWaits(task=state.task[:8], run=state.open_run[:8], cause=state.cause)
     match wish.verb:
         case "cancel":
-            if state.status not in OPEN or state.status is Status.RUNNING:
+            if state.status not in OPEN or state.open_run:
                 raise errors.TaskStateRefused(**where, needs="a task that is not over")
             return TaskCanceled(reason=wish.note)
         case "retry":
@@ -92,8 +97,17 @@ def decide(state: Task, wish: Wish) -> TaskEvent:
 
 
 def claim(state: Task, *, run: str, dispatcher: str) -> TaskClaimed:
-    """The next attempt of a claimable task."""
+    """The next attempt of a claimable task; a run that is open goes on, and no attempt is spent."""
     assert state.status in CLAIMABLE, "the claim index offered a task that is not claimable"
+    if state.open_run:
+        return TaskClaimed(
+            run=state.open_run,
+            epoch=state.epoch + 1,
+            attempt=state.attempts,
+            max_attempts=state.max_attempts,
+            dispatcher=dispatcher,
+            resumed=True,
+        )
     return TaskClaimed(
         run=run,
         epoch=state.epoch + 1,
@@ -126,10 +140,13 @@ def evolve(state: Task | None, recorded: Recorded) -> Task:
         status=change.status,
         due_at_us=change.due_at_us,
         cause=change.cause,
+        open_run=state.open_run if isinstance(data, TaskParked | TaskResumed) else "",
     )
     match data:
         case TaskClaimed():
-            return msgspec.structs.replace(state, attempts=data.attempt, epoch=data.epoch, run=data.run)
+            return msgspec.structs.replace(
+                state, attempts=data.attempt, epoch=data.epoch, run=data.run, open_run=data.run
+            )
         case TaskRetried() | TaskUnblocked():
             return msgspec.structs.replace(state, max_attempts=data.max_attempts)
         case _:
@@ -168,7 +185,7 @@ class IndexChange(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
-def index_change(data: object) -> IndexChange | None:
+def index_change(data: object) -> IndexChange | None:  # noqa: PLR0911  # one return an event
     """The row of the claim index after this event; None for events that do not concern it."""
     match data:
         case OutputAppended():  # by far the most frequent
@@ -179,8 +196,10 @@ def index_change(data: object) -> IndexChange | None:
             return IndexChange(Status.RUNNING, 0, data.run, data.dispatcher)
         case TaskRetryScheduled():
             return IndexChange(Status.RETRYABLE_FAILURE, data.due_at_us, cause=data.cause)
-        case TaskRetried() | TaskUnblocked():
+        case TaskRetried() | TaskUnblocked() | TaskResumed():
             return IndexChange(Status.PENDING)
+        case TaskParked():
+            return IndexChange(Status(data.status), data.due_at_us, data.run, cause=data.cause)
         case _:
             return _ended(data)
 

@@ -1,6 +1,7 @@
 """Given, when, then over the run core: what a fact leads to, told as a sentence."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,10 @@ class Story:
         with pytest.raises(error) as caught:
             run.step(self.state, self.fact)
         return caught.value
+
+    def made(self) -> tuple[Any, ...]:
+        """What the fact leads to."""
+        return self.step().consequences
 
     def step(self) -> run.Step:
         """What the fact leads to, for a closer look."""

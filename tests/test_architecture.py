@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("adapters", "commands", "domain", "projections", "replays", "rt_runtime")
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 PURE = {"__future__", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum", "functools", "hashlib"}
-PURE |= {"itertools", "json", "math", "re", "typing", "uuid", "msgspec", "domain"}
+PURE |= {"fnmatch", "itertools", "json", "math", "re", "shlex", "typing", "urllib", "uuid", "msgspec", "domain"}
 # names of pure modules that are not pure
 IMPURE = frozenset({"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "uuid.uuid1", "uuid.uuid4"})
 

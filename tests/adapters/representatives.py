@@ -5,6 +5,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from domain.events import REGISTRY, Payload, Policy, Recorded, Text
+from domain.payload import Window
 
 _POLICY = Policy(
     outcome="json",
@@ -27,6 +28,9 @@ def _value(name: str, kind: Any) -> Any:  # noqa: ANN401  # a value of that type
         Policy: _POLICY,
         Text: Text(sha256=f"{len(name):064x}", size=len(name) + 1),
         tuple[int, ...]: (4711, 4712),
+        tuple[str, ...]: (f"{name} 1", f"{name} 2"),
+        dict[str, str]: {"args.0": "push*", "command": "git"},
+        Window: Window(first=3, last=9, offset=4096),
     }
     if get_origin(kind) is Literal:
         return get_args(kind)[-1]

@@ -64,7 +64,7 @@ def test_json_says_what_became_of_it_on_one_line(place: Place) -> None:
     done = place.rt("do", "--json", "--", "sh", "-c", "echo loud; exit 2")
     assert done.code == 1
     answer = done.document
-    assert answer.keys() == {"schema", "position", "task", "run", "status", "cause", "attempts"}
+    assert answer.keys() == {"schema", "position", "task", "run", "status", "cause", "attempts", "summary"}
     assert answer["schema"] == "rt.do.v1"
     assert (answer["status"], answer["cause"], answer["attempts"]) == ("blocked", "attempts_exhausted", 1)
     assert answer["position"] == place.head()

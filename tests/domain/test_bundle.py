@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.bundle import CallInput, Compiled, child_environment, compile_run, task_variables
+from domain.bundle import Compiled, child_environment, compile_run, task_variables
+from domain.calls import CallInput
 from domain.config import Adapter, Config, Retry, Work
 from domain.events import Policy, RunRefused, RunStarted
 from domain.ids import effect_key, text_of

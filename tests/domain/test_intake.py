@@ -309,7 +309,7 @@ def test_any_document_is_accepted_or_refused_by_name(document: dict[str, object]
 def test_in8_an_adapter_that_is_not_configured_is_refused_and_the_configured_ones_are_named() -> None:
     with pytest.raises(errors.UnknownAdapter) as refusal:
         accept(task(requested_adapter="scirpt"))
-    assert str(refusal.value) == "no adapter 'scirpt'; configured: command, script"
+    assert str(refusal.value) == "no adapter 'scirpt'; configured: command, agent, script"
 
 
 def test_in8_the_built_in_adapter_is_always_there() -> None:

@@ -25,7 +25,7 @@ import pytest
 from adapters import transfer
 from adapters.codec import Codec
 from commands import replaying
-from domain import errors, one_shot
+from domain import ending, errors, one_shot
 from domain import run as core
 from domain.events import Consequence, OutputAppended, Recorded, Text, ToolExited
 from replays import golden
@@ -227,7 +227,7 @@ def test_a_core_that_decides_otherwise_diverges(monkeypatch: pytest.MonkeyPatch)
 
     def always_completed(run: core.Run, fact: Any) -> one_shot.Decided:  # noqa: ANN401  # any fact
         decided = right(run, fact)
-        return one_shot.Ending(state="completed") if isinstance(decided, one_shot.Ending) else decided
+        return ending.Ending(state="completed") if isinstance(decided, ending.Ending) else decided
 
     monkeypatch.setattr(one_shot, "decide", always_completed)
     verdicts = {name: replay(events, salt).difference for name, (events, salt) in LOADED.items()}
@@ -241,8 +241,8 @@ def test_a_core_that_decides_otherwise_diverges(monkeypatch: pytest.MonkeyPatch)
 def test_another_backoff_diverges_with_exit_4(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = core.backoff_us
-    monkeypatch.setattr(core, "backoff_us", lambda state: right(state) + 1)
+    right = ending.backoff_us
+    monkeypatch.setattr(ending, "backoff_us", lambda state: right(state) + 1)
     with pytest.raises(errors.Diverged) as caught:
         replaying.check(GOLDEN)
     assert caught.value.exit == 4

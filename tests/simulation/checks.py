@@ -130,7 +130,7 @@ def _texts(log: MemoryLog, task: str, event: Recorded) -> Iterator[str]:
     """A text is durable with the event that names it."""
     match event.data:
         case RunStarted(bundle=bundle, call=call):
-            named = [bundle, call]
+            named = [each for each in (bundle, call, event.data.setup) if each is not None]
         case RunFinished(outcome=outcome) if outcome is not None:
             named = [outcome]
         case _:

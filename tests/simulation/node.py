@@ -5,6 +5,7 @@ import contextvars
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from adapters.http import ScriptedHttp
 from adapters.process_fake import FakeProcesses
 from adapters.system import FixedEnvironment
 from adapters.writer import InlineWriter
@@ -12,7 +13,7 @@ from commands.dispatch import Dispatcher
 from commands.world import World
 from domain import errors
 from domain.events import Put, Recorded
-from domain.ports import Appended, Clock, Environment, Files, Ids, Liveness, Log, LogView, Processes, Work
+from domain.ports import Appended, Clock, Environment, Files, Http, Ids, Liveness, Log, LogView, Processes, Work
 from tests.simulation import checks
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Node:
             log=log,
             writer=_Writer(self, log),
             processes=cast(Processes, _Held(self, self.processes)),
+            http=cast(Http, _Held(self, ScriptedHttp(simulation.answer))),
             liveness=cast(Liveness, _Held(self, simulation.locks)),
             clock=cast(Clock, _Held(self, simulation.clock)),
             ids=cast(Ids, _Held(self, simulation.ids)),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from adapters.process_fake import Program
 from domain.config import Config
+from domain.ports import Request, Response
 
 if TYPE_CHECKING:
     from tests.simulation.simulator import Simulation
@@ -44,4 +45,5 @@ class Scenario:
     nodes: int = 1
     concurrency: int = 2
     horizon_s: float = 600.0  # far beyond every timeout and pause: who is not done by then is stuck
+    model: Callable[[int, Request], tuple[float, Response]] | None = None  # what a model says, and how long it takes
     here: bool = False  # as `rt do`: the first dispatcher takes the tasks in and claims them in the same put

@@ -18,7 +18,7 @@ from commands.taking_in import check, take_in
 from commands.wiring import Runtime
 from domain import errors
 from domain.events import Put
-from domain.ports import Log, LogView, ProcessSpec, Work
+from domain.ports import Log, LogView, ProcessSpec, Request, Response, Work
 from tests.simulation import checks
 from tests.simulation.loop import VirtualClock, VirtualLoop
 from tests.simulation.node import Crash, Node, node_task
@@ -55,6 +55,7 @@ class Simulation:
         self.files = _Files()
         self.secrets = Secrets(())
         self.appends = 0
+        self.asked = 0
         self.crashes = 0
         self.fired: list[Fault] = []
         self.acknowledged: list[checks.Acknowledged] = []
@@ -68,6 +69,13 @@ class Simulation:
         self._random = random.Random(plan.seed) if plan.seed else None
 
     # what the nodes and the people ask of the simulation
+
+    def answer(self, request: Request) -> tuple[float, Response]:
+        """What a model says: the scenario's answers by number; it is asked for what is durable only."""
+        self.asked += 1
+        if self.scenario.model is None:
+            return 0.0, Response(status=404, headers={}, body=b"nobody is there")
+        return self.scenario.model(self.asked, request)
 
     def fault(self) -> Kind | None:
         """What is to happen at this append."""

@@ -10,18 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters.chunks import Chunker
 from adapters.log_memory import MemoryLog
 from adapters.process_fake import FakeProcesses
 from adapters.writer import InlineWriter
 from commands import drive
-from commands.call import OpenCall
 from domain import advance as advancing
-from domain import errors, one_shot
+from domain import ending, errors, one_shot
 from domain import run as core
 from domain.advance import Happened, advance
-from domain.events import Put, Recorded, ToolStarted
-from domain.ids import marker
+from domain.events import Put, Recorded
 from domain.ports import Appended, ProcessIdentity, Work
 from tests.simulation.plan import Fault, Kind, Plan, Scenario
 from tests.simulation.scenarios import LOST_LOCK, named
@@ -65,25 +62,11 @@ def test_an_effect_before_its_request_is_durable_is_found(monkeypatch: pytest.Mo
     async def hasty(self: drive.Driver) -> None:
         world = self._world
         compiled = self._compile()
-        self._input = compiled.call
-        known = self._tip
-        state, _ = advance(known, [Happened(compiled.fact)], at_us=world.clock.now_us(), actor=self._actor)
-        self._tip = msgspec.structs.replace(known, state=state)
-        name = marker(state.run, 1)
-        identity = world.processes.spawn(self._spec(1, name), self._changed.set)
-        self._tip = known
+        self._effects.call = compiled.call
+        state, _ = advance(self._tip, [Happened(compiled.fact)], at_us=world.clock.now_us(), actor=self._actor)
+        begun = list(self._effects.carry_out(state, abandoned=False))
         await self._record(Happened(compiled.fact), texts=compiled.texts)
-        self._calls[1] = OpenCall(
-            1,
-            name,
-            processes=world.processes,
-            chunker=Chunker(world.secrets, world.urgent, 1 << 20),
-            salt=self._salt,
-            started_s=world.clock.monotonic_s(),
-        )
-        await self._record(
-            Happened(ToolStarted(call=1, pid=identity.pid, start_ticks=identity.start_ticks, boot_id=identity.boot_id))
-        )
+        await self._record(*begun)
 
     monkeypatch.setattr(drive.Driver, "_start", hasty)
     assert "before its request is durable" in found(named("success"))
@@ -110,9 +93,9 @@ def test_a_takeover_without_the_fence_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_once_effect_that_is_carried_out_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def eager(run: core.Run, fact: Any) -> one_shot.Ending:  # noqa: ANN401  # as the original
+    def eager(run: core.Run, fact: Any) -> ending.Ending:  # noqa: ANN401  # as the original
         _ = run
-        return one_shot.Ending(state="lost", retry="retryable", cause=fact.cause)
+        return ending.Ending(state="lost", retry="retryable", cause=fact.cause)
 
     monkeypatch.setattr(one_shot, "_lost", eager)
     assert "was carried out 2 times" in found(named("once"))
@@ -120,7 +103,7 @@ def test_a_once_effect_that_is_carried_out_again_is_found(monkeypatch: pytest.Mo
 
 def test_a_decision_by_a_clock_or_a_die_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count(200_000)
-    monkeypatch.setattr(core, "backoff_us", lambda _: next(ticks))
+    monkeypatch.setattr(ending, "backoff_us", lambda _: next(ticks))
     assert "does not replay" in found(named("retry"), most=0)
 
 

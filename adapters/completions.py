@@ -1,0 +1,101 @@
+"""A streamed chat completion put together again: deltas as they come, and at the end the whole answer.
+
+Sources: the OpenAI API reference ("Streaming"), and the HTML standard's server-sent events for the framing.
+"""
+
+from typing import Any
+
+import msgspec
+
+_LINE_BYTES_MAX = 1 << 20
+
+
+class Assembler:
+    """Takes in the bytes of a stream; hands out what is new of content and reasoning."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._about: dict[str, Any] = {}
+        self._finish = ""
+        self._done = False
+
+    def feed(self, data: bytes) -> list[tuple[str, str]]:
+        """New pieces as (content or reasoning, text)."""
+        new: list[tuple[str, str]] = []
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._rest = self._rest[-_LINE_BYTES_MAX:]
+        for line in lines:
+            name, _, value = line.rstrip(b"\r").partition(b":")
+            if name == b"data":
+                new += self._event(value.strip())
+        return new
+
+    def _event(self, value: bytes) -> list[tuple[str, str]]:
+        if value == b"[DONE]":
+            self._done = True
+            return []
+        try:
+            event = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return []
+        if not isinstance(event, dict):
+            return []
+        for field in ("model", "usage"):
+            if event.get(field):
+                self._about[field] = event[field]
+        choices = event.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            return []
+        self._finish = choices[0].get("finish_reason") or self._finish
+        delta = choices[0].get("delta")
+        return self._delta(delta) if isinstance(delta, dict) else []
+
+    def _delta(self, delta: dict[str, Any]) -> list[tuple[str, str]]:
+        new: list[tuple[str, str]] = []
+        for field, kept, name in (
+            ("content", self._content, "content"),
+            ("reasoning_content", self._reasoning, "reasoning"),
+            ("reasoning", self._reasoning, "reasoning"),
+        ):
+            if isinstance(delta.get(field), str) and delta[field]:
+                kept.append(delta[field])
+                new.append((name, delta[field]))
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict):
+                self._call(call)
+        return new
+
+    def _call(self, call: dict[str, Any]) -> None:
+        index = call.get("index")
+        known = self._calls.setdefault(
+            index if isinstance(index, int) else len(self._calls), {"name": "", "arguments": ""}
+        )
+        function = call.get("function")
+        if isinstance(call.get("id"), str):
+            known["id"] = call["id"]
+        for field in ("name", "arguments"):
+            if isinstance(function, dict) and isinstance(function.get(field), str):
+                known[field] += function[field]
+
+    def whole(self) -> bytes | None:
+        """The answer as a completion that was not streamed; None when the stream was cut."""
+        if not self._done and not self._finish:
+            return None
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._content) or None}
+        if self._reasoning:
+            message["reasoning_content"] = "".join(self._reasoning)
+        if self._calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.get("id", ""),
+                    "type": "function",
+                    "function": {"name": call["name"], "arguments": call["arguments"]},
+                }
+                for _, call in sorted(self._calls.items())
+            ]
+        choice = {"index": 0, "message": message, "finish_reason": self._finish or None}
+        return msgspec.json.encode(self._about | {"object": "chat.completion", "choices": [choice]})

@@ -1,0 +1,247 @@
+"""What a person answers: approve, edit, reject, settle, grant. Each answer is one put, bound to what was shown.
+
+Used by every door: the command line now, HTTP later. The first valid answer wins.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from commands.recover import read_tip
+from domain import acting, errors, mind, policies, tools
+from domain.advance import Happened, Tip, advance
+from domain.agent_events import CallApproved, CallEdited, CallRejected, CallSettled, GrantMade, GrantRevoked
+from domain.bounds import GRANT_S_MAX
+from domain.events import Put, Recorded
+from domain.ids import POLICY, text_of
+from domain.intake import check_text
+from domain.mind import Approval, Mind
+from domain.payload import Fact
+from domain.ports import Log, RunView
+
+_TRIES = 20  # against a run that is busy appending
+
+
+class Asked(NamedTuple):
+    """What waits for a person: the approval, its exact canonical arguments, and the mind that asks."""
+
+    tip: Tip
+    approval: Approval
+    arguments: bytes
+    mind: Mind
+
+
+class Who(NamedTuple):
+    """Who answers, how, and when."""
+
+    actor: str
+    channel: str
+    at_us: int
+
+
+def asked(log: RunView, run: str, call: int | None) -> Asked:
+    """The call that waits; without an ordinal the only one. Raises ApprovalNotFound, ApprovalResolved."""
+    tip = read_tip(log, run)
+    known = tip.state.mind
+    waiting = mind.pending(known) if known is not None else ()
+    if call is None and len(waiting) > 1:
+        names = ", ".join(str(each.call) for each in waiting)
+        raise errors.ApprovalNotFound(what=f"run {run[:8]} has several calls that wait, name one: {names}")
+    found = next((each for each in waiting if call in (None, each.call)), None)
+    if found is None:
+        _refuse_resolved(log, run, call)
+        name = f"call {call} of run" if call is not None else "run"
+        raise errors.ApprovalNotFound(
+            what=f"no call of {name} {run[:8]} waits for a person".replace("no call of call", "no call")
+        )
+    assert known is not None, "an approval is in a mind"
+    about = mind.watched(known, found.call)
+    tool = known.setup.tool(found.tool)
+    assert about is not None, "what waits was wished for"
+    assert tool is not None, "what waits has a tool"
+    return Asked(tip, found, tools.canonical(tool, about.arguments), known)
+
+
+def _refuse_resolved(log: RunView, run: str, call: int | None) -> None:
+    """Say who was faster."""
+    if call is None:
+        return
+    for event in reversed(log.stream(run)):
+        data = event.data
+        if isinstance(data, CallApproved | CallEdited | CallRejected) and data.call == call:
+            how = str(data.__struct_config__.tag).rpartition("_")[2]
+            raise errors.ApprovalResolved(
+                call=call, run=run[:8], how=how, by=f"by {event.actor} at position {event.position}"
+            )
+
+
+class Scope(NamedTuple):
+    """A standing grant that is made with an approval: until when, and for which arguments (path -> glob)."""
+
+    grant: str  # its id
+    until_us: int
+    arguments: dict[str, str]
+
+
+def approve(
+    log: Log, run: str, call: int | None, who: Who, *, digest: str = "", note: str = "", scope: Scope | None = None
+) -> tuple[int, Asked]:
+    """Say yes to exactly what waits; the position. Raises what `asked` raises, and ApprovalChanged."""
+
+    def fact(found: Asked) -> Happened:
+        if found.approval.kind == "question" and not note.strip():
+            raise errors.Invalid(where="--note", why="a question is answered with a text")
+        texts = {"note": note.encode()} if note else {}
+        made = CallApproved(
+            call=found.approval.call,
+            digest=found.approval.digest,
+            channel=who.channel,
+            note=text_of(texts["note"]) if note else None,
+        )
+        return Happened(made, None, who.actor, texts)
+
+    return _answer(log, run, call, who, digest, fact, scope)
+
+
+def edit(log: Log, run: str, call: int | None, who: Who, document: object, *, digest: str = "") -> tuple[int, Asked]:
+    """Say yes to other arguments. Raises also Invalid, when they do not fit the tool."""
+
+    def fact(found: Asked) -> Happened:
+        tool = found.mind.setup.tool(found.approval.tool)
+        assert tool is not None, "what waits has a tool"
+        if found.approval.kind == "question":
+            raise errors.Invalid(where="--edit", why="a question has nothing to edit; answer it with --note")
+        if not isinstance(document, dict):
+            raise errors.Invalid(where="--edit", why=f"expected an object, got {type(document).__name__}")
+        try:
+            arguments = tools.canonical(tool, document)
+        except tools.WrongInput as problem:
+            raise errors.Invalid(where="--edit", why=f"does not fit the tool {tool.name!r}: {problem}") from None
+        made = CallEdited(
+            call=found.approval.call,
+            digest=found.approval.digest,
+            arguments=text_of(arguments),
+            edited_digest=acting.digest(found.mind, tool, arguments),
+            channel=who.channel,
+        )
+        return Happened(made, None, who.actor, {"arguments": arguments})
+
+    return _answer(log, run, call, who, digest, fact, None)
+
+
+def reject(log: Log, run: str, call: int | None, who: Who, reason: str, *, digest: str = "") -> tuple[int, Asked]:
+    """Say no, with a reason that the agent is told."""
+    if not reason.strip():
+        raise errors.Invalid(where="--reason", why="say why: the agent is told")
+
+    def fact(found: Asked) -> Happened:
+        text = reason.encode()
+        made = CallRejected(
+            call=found.approval.call, digest=found.approval.digest, channel=who.channel, reason=text_of(text)
+        )
+        return Happened(made, None, who.actor, {"reason": text})
+
+    return _answer(log, run, call, who, digest, fact, None)
+
+
+def _answer(
+    log: Log,
+    run: str,
+    call: int | None,
+    who: Who,
+    digest: str,
+    fact: Callable[[Asked], Happened],
+    scope: Scope | None,  # a function
+) -> tuple[int, Asked]:
+    for _ in range(_TRIES):
+        found = asked(log, run, call)
+        if digest and digest != found.approval.digest:
+            raise errors.ApprovalChanged(call=found.approval.call, run=run[:8], digest=found.approval.digest[:12])
+        happened = fact(found)
+        for text in happened.texts.values():
+            check_text(text.decode(), "the answer")
+        _, put = advance(found.tip, [happened], at_us=who.at_us, actor=who.actor)
+        if scope is not None:
+            put = _with_grant(log, put, found, scope, who)
+        result = log.append([put])[0]
+        if isinstance(result, errors.StreamConflict):
+            continue  # the run went on meanwhile: look again whether it still waits
+        if isinstance(result, Exception):
+            raise result
+        return result[-1], found
+    raise errors.LogBusy(seconds=1)
+
+
+def _with_grant(log: Log, put: Put, found: Asked, scope: Scope, who: Who) -> Put:
+    tool = found.mind.setup.tool(found.approval.tool)
+    assert tool is not None, "what waits has a tool"
+    if policies.EXFILTRATING in tool.tags:
+        raise errors.GrantRefused(why=f"the tool {tool.name!r} may carry data away; each call of it is asked for")
+    if found.approval.kind == "question":
+        raise errors.GrantRefused(why="a question has no standing answer")
+    if not 0 < scope.until_us - who.at_us <= GRANT_S_MAX * 1_000_000:
+        raise errors.GrantRefused(why=f"a grant ends within {GRANT_S_MAX / 86_400:.0f} days")
+    if not scope.arguments:
+        raise errors.GrantRefused(why="a grant names arguments; one for every call of a tool is a policy")
+    made = GrantMade(
+        grant=scope.grant,
+        tool=tool.name,
+        arguments=scope.arguments,
+        until_us=scope.until_us,
+        profile=found.mind.setup.profile,
+        from_run=found.tip.state.run,
+        from_call=found.approval.call,
+    )
+    event = _policy_event(log, made, who)
+    return msgspec.structs.replace(put, events=(*put.events, event))
+
+
+def revoke(log: Log, grant: str, who: Who, reason: str) -> int:
+    """End a standing grant; the position. Raises IdNotFound, IdAmbiguous."""
+    made = [event.data for event in log.stream(POLICY) if isinstance(event.data, GrantMade)]
+    found = [each.grant for each in made if each.grant.startswith(grant)]
+    if not found:
+        raise errors.IdNotFound(what="grant", given=grant)
+    if len(found) > 1:
+        raise errors.IdAmbiguous(what="grant", given=grant, count=len(found), candidates=", ".join(found[:5]))
+    event = _policy_event(log, GrantRevoked(grant=found[0], reason=reason), who)
+    result = log.append([Put(events=(event,))])[0]
+    if isinstance(result, Exception):
+        raise result
+    return result[-1]
+
+
+def _policy_event(log: Log, data: Fact, who: Who) -> Recorded:
+    return Recorded(
+        stream=POLICY,
+        version=log.version(POLICY) + 1,
+        at_us=who.at_us,
+        actor=who.actor,
+        data=data,  # type: ignore[arg-type]  # a grant is an Event
+    )
+
+
+def settle(log: Log, run: str, call: int | None, who: Who, *, happened: bool, note: str) -> tuple[int, int]:
+    """Say whether an effect of unknown outcome happened; position and call. Raises ApprovalNotFound."""
+    for _ in range(_TRIES):
+        tip = read_tip(log, run)
+        lost = mind.unknown(tip.state.mind) if tip.state.mind is not None else ()
+        found = [each for each in lost if call in (None, each.call)]
+        if not found:
+            raise errors.ApprovalNotFound(what=f"run {run[:8]} has no effect of unknown outcome")
+        if len(found) > 1:
+            names = ", ".join(str(each.call) for each in found)
+            raise errors.ApprovalNotFound(
+                what=f"run {run[:8]} has several effects of unknown outcome, name one: {names}"
+            )
+        texts = {"note": note.encode()} if note else {}
+        fact = CallSettled(call=found[0].call, happened=happened, note=text_of(texts["note"]) if note else None)
+        _, put = advance(tip, [Happened(fact, None, who.actor, texts)], at_us=who.at_us, actor=who.actor)
+        result = log.append([put])[0]
+        if isinstance(result, errors.StreamConflict):
+            continue
+        if isinstance(result, Exception):
+            raise result
+        return result[-1], found[0].call
+    raise errors.LogBusy(seconds=1)

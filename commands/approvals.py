@@ -1,0 +1,287 @@
+"""Commands with which a person decides: approve, reject, settle, and what waits for them."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from commands import answers, documents, options, render
+from commands.options import invocation
+from commands.recover import read_tip
+from commands.surroundings import grants as standing
+from commands.wiring import Runtime
+from domain import errors, mind
+from domain.bounds import REASON_CHARS_MAX
+
+app = typer.Typer(no_args_is_help=True)
+grants = typer.Typer(no_args_is_help=True)
+Call = Annotated[int | None, typer.Argument(metavar="[CALL]", help="Its number, where several wait.")]
+Digest = Annotated[str, typer.Option("--digest", help="Refuse unless exactly this is what waits.")]
+Note = Annotated[str, typer.Option("--note", help="For the record; the answer, where a question waits.")]
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def approve(
+    run: options.RunArgument,
+    call: Call = None,
+    note: Note = "",
+    edit: Annotated[str | None, typer.Option("--edit", help="Other arguments: JSON, @file, or -.")] = None,
+    digest: Digest = "",
+    always_for: Annotated[
+        str, typer.Option("--always-for", help="Also without asking, for so long: 30m, 8h, 7d.")
+    ] = "",
+    match: Annotated[
+        list[str] | None, typer.Option("--match", help="With --always-for: PATH=GLOB instead of these arguments.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say yes to exactly what waits."""
+    options.no_tail()
+    if match and not always_for:
+        raise errors.Invalid(where="--match", why="says what a standing grant covers; give --always-for too")
+    if edit is not None and (always_for or note):
+        raise errors.Invalid(where="--edit", why="cannot be combined with --always-for or --note")
+    runtime = invocation.runtime()
+    wanted = runtime.find_run(run)
+    who = _who(runtime)
+    if edit is not None:
+        position, found = answers.edit(
+            runtime.log,
+            wanted,
+            call,
+            who,
+            documents.read(edit, "--edit"),
+            digest=_digest(runtime, wanted, call, digest),
+        )
+    else:
+        scope = None
+        if always_for:
+            until_us = who.at_us + int(seconds(always_for, "--always-for") * 1_000_000)
+            scope = answers.Scope(runtime.ids.new(), until_us, _match(runtime, wanted, call, match))
+        position, found = answers.approve(
+            runtime.log,
+            wanted,
+            call,
+            who,
+            digest=_digest(runtime, wanted, call, digest),
+            note=_short(note, "--note"),
+            scope=scope,
+        )
+    _said(runtime, "edited" if edit is not None else "approved", wanted, found, position, as_json=as_json)
+
+
+def reject(
+    run: options.RunArgument,
+    call: Call = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why; the agent is told.")] = "",
+    digest: Digest = "",
+    as_json: options.Json = False,
+) -> None:
+    """Say no."""
+    options.no_tail()
+    runtime = invocation.runtime()
+    wanted = runtime.find_run(run)
+    position, found = answers.reject(
+        runtime.log,
+        wanted,
+        call,
+        _who(runtime),
+        _short(reason, "--reason"),
+        digest=_digest(runtime, wanted, call, digest),
+    )
+    _said(runtime, "rejected", wanted, found, position, as_json=as_json)
+
+
+def settle(
+    run: options.RunArgument,
+    call: Call = None,
+    happened: Annotated[
+        bool | None, typer.Option("--happened/--did-not-happen", help="What you found out; without it nothing is done.")
+    ] = None,
+    note: Note = "",
+    as_json: options.Json = False,
+) -> None:
+    """Say whether an effect happened whose dispatcher died in the middle of it."""
+    options.no_tail()
+    if happened is None:
+        raise errors.Invalid(where="--happened", why="find out and say --happened or --did-not-happen: nobody guesses")
+    runtime = invocation.runtime()
+    wanted = runtime.find_run(run)
+    position, number = answers.settle(
+        runtime.log, wanted, call, _who(runtime), happened=happened, note=_short(note, "--note")
+    )
+    runtime.close()
+    if as_json:
+        render.document("rt.settled.v1", {"run": wanted, "call": number, "happened": happened, "position": position})
+    else:
+        how = "happened" if happened else "did not happen, and will be done again"
+        render.out(f"recorded: call {number} of run {wanted[:8]} {how}, at position {position}")
+
+
+@app.command("list", help="What waits for a person, oldest first.")
+def list_approvals(as_json: options.Json = False) -> None:
+    """List what waits."""
+    runtime = invocation.runtime()
+    position = runtime.readable.head().position
+    found = list(_waiting(runtime))
+    runtime.close()
+    if as_json:
+        render.documents("rt.approval.v1", found, position=position)
+        return
+    rows = [
+        (each["run"][:8], each["call"], each["tool"], each["kind"], each["shown"][:70], each["expires_at"] or "")
+        for each in found
+    ]
+    render.table(("run", "call", "tool", "kind", "what", "expires"), rows)
+    if rows:
+        render.note("next: rt approval show RUN CALL · rt approve RUN CALL · rt reject RUN CALL --reason …")
+
+
+def _waiting(runtime: Runtime) -> Iterator[dict[str, Any]]:
+    log = runtime.readable
+    runs = [each.run for each in log.waiting()] + [each.run for each in log.running()]
+    for run in runs:
+        for call in _calls(runtime, run):
+            yield _document(answers.asked(log, run, call))
+
+
+def _calls(runtime: Runtime, run: str) -> list[int]:
+    known = read_tip(runtime.readable, run).state.mind
+    return [each.call for each in mind.pending(known)] if known is not None else []
+
+
+@app.command("show", help="Exactly what waits: the tool, its arguments, and the digest of both.")
+def show(run: options.RunArgument, call: Call = None, as_json: options.Json = False) -> None:
+    """Show what waits."""
+    runtime = invocation.runtime()
+    found = answers.asked(runtime.readable, runtime.find_run(run), call)
+    position = runtime.readable.head().position
+    runtime.close()
+    shown = _document(found)
+    if as_json:
+        render.document("rt.approval.v1", shown | {"at_position": position})
+        return
+    for name in ("run", "call", "kind", "tool", "profile", "rules", "requested_by", "expires_at"):
+        if shown[name] not in (None, "", []):
+            value = ", ".join(shown[name]) if isinstance(shown[name], list) else str(shown[name])
+            render.out(f"{name:<14} {render.line(value)}")
+    for line in msgspec.json.format(found.arguments, indent=2).decode().splitlines():
+        render.out(f"{'':<14} {render.line(line)}")
+    render.out(f"{'digest':<14} {shown['digest']}")
+    again = f"{shown['run'][:8]} {shown['call']} --digest {shown['digest']}"
+    render.note(f"next: rt approve {again} · rt reject {again} --reason …")
+
+
+def _document(found: answers.Asked) -> dict[str, Any]:
+    approval, setup = found.approval, found.mind.setup
+    arguments = msgspec.json.decode(found.arguments)
+    return {
+        "run": found.tip.state.run,
+        "task": found.tip.state.task,
+        "call": approval.call,
+        "kind": approval.kind,
+        "tool": approval.tool,
+        "profile": setup.profile,
+        "requested_by": setup.controller.name,
+        "arguments": arguments,
+        "shown": arguments["question"] if approval.kind == "question" else found.arguments.decode(),
+        "digest": approval.digest,
+        "rules": [],
+        "expires_at": render.moment_us(approval.expires_at_us) if approval.expires_at_us else None,
+        "on_reject": approval.on_reject,
+    }
+
+
+@grants.command("list", help="Standing grants that hold now.")
+def list_grants(as_json: options.Json = False) -> None:
+    """List standing grants."""
+    runtime = invocation.runtime()
+    found = standing(runtime.readable, runtime.clock.now_us())
+    position = runtime.readable.head().position
+    runtime.close()
+    if as_json:
+        values = [msgspec.to_builtins(each) | {"until": render.moment_us(each.until_us)} for each in found]
+        render.documents("rt.grant.v1", values, position=position)
+        return
+    rows = [
+        (
+            each.id[:8],
+            each.tool,
+            each.profile,
+            " ".join(f"{path}={glob}" for path, glob in each.arguments.items()),
+            render.moment_us(each.until_us),
+        )
+        for each in found
+    ]
+    render.table(("grant", "tool", "profile", "arguments", "until"), rows)
+
+
+@grants.command("revoke", help="End a standing grant now.")
+def revoke(
+    grant: Annotated[str, typer.Argument(metavar="GRANT", help="Its id, or the beginning of it.")],
+    reason: Annotated[str, typer.Option("--reason", help="For the record.")] = "",
+    as_json: options.Json = False,
+) -> None:
+    """Revoke a standing grant."""
+    runtime = invocation.runtime()
+    position = answers.revoke(runtime.log, grant, _who(runtime), _short(reason, "--reason"))
+    runtime.close()
+    if as_json:
+        render.document("rt.grant.v1", {"grant": grant, "revoked": True, "position": position})
+    else:
+        render.out(f"revoked: grant {grant[:8]} at position {position}")
+
+
+def seconds(text: str, where: str) -> float:
+    """A duration such as 90s, 30m, 8h, 7d. Raises Invalid."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhd])", text.strip())
+    if found is None:
+        raise errors.Invalid(where=where, why=f"{text!r} is no duration; for example 30m, 8h or 7d")
+    return float(found.group(1)) * _UNITS[found.group(2)]
+
+
+def _match(runtime: Runtime, run: str, call: int | None, given: list[str] | None) -> dict[str, str]:
+    """What a grant covers: what was said, else exactly these arguments."""
+    if given:
+        pairs = [each.partition("=") for each in given]
+        if any(not path or not glob for path, _, glob in pairs):
+            raise errors.Invalid(where="--match", why="expected PATH=GLOB, for example args.0=push")
+        return {path: glob for path, _, glob in pairs}
+    arguments = msgspec.json.decode(answers.asked(runtime.log, run, call).arguments)
+    return {name: _literal(value) for name, value in arguments.items()}
+
+
+def _literal(value: object) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
+    return re.sub(r"([*?[])", r"[\1]", text)
+
+
+def _digest(runtime: Runtime, run: str, call: int | None, given: str) -> str:
+    """The whole digest for what was given of it; nothing given binds to what waits when it is read."""
+    if not given:
+        return ""
+    found = answers.asked(runtime.log, run, call).approval.digest
+    return found if len(given) >= 8 and found.startswith(given) else given  # noqa: PLR2004  # as long as ids are shown
+
+
+def _short(text: str, where: str) -> str:
+    if len(text) > REASON_CHARS_MAX:
+        raise errors.Invalid(where=where, why=f"{len(text)} characters; at most {REASON_CHARS_MAX}")
+    return text
+
+
+def _who(runtime: Runtime) -> answers.Who:
+    return answers.Who(runtime.actor, "cli", runtime.clock.now_us())
+
+
+def _said(runtime: Runtime, how: str, run: str, found: answers.Asked, position: int, *, as_json: bool) -> None:
+    runtime.close()
+    if as_json:
+        values = {"run": run, "call": found.approval.call, "decision": how, "position": position}
+        render.document("rt.decided.v1", values | {"digest": found.approval.digest})
+        return
+    about = f"call {found.approval.call} ({render.line(found.approval.tool)}) of run {run[:8]}"
+    render.out(f"{how}: {about} at position {position}")
+    render.note("next: rt work --until-idle  # a dispatcher goes on with the run")

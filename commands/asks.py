@@ -1,0 +1,294 @@
+"""What a run waits for that is no tool's process: answers of controllers, and requests of tools over HTTP."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from adapters.chunks import Chunker
+from adapters.completions import Assembler
+from commands.world import World
+from domain.advance import Happened
+from domain.agent_events import ControllerAnswered, ToolReturned
+from domain.bounds import ANSWER_STORED_BYTES_MAX, OBSERVATION_CHARS_MAX
+from domain.calls import HttpInput
+from domain.events import OutputAppended
+from domain.ids import text_of
+from domain.mind import Question
+from domain.payload import Fact
+from domain.ports import HttpFailed, Piece, Request
+from domain.setup import Model, Setup
+
+_ACTOR = "controller:"
+_STREAMS = {"stdout": "content", "stderr": "reasoning"}  # the chunker knows two streams; a model has two of its own
+
+
+def answered(
+    world: World, question: Question, *, answer: bytes = b"", cause: str = "", since_s: float, retry_after_us: int = 0
+) -> Happened:
+    """The fact of an answer, without secrets and within its bound."""
+    kept = world.secrets.text(answer.decode("utf-8", "replace")).encode("utf-8", "replace")[:ANSWER_STORED_BYTES_MAX]
+    fact = ControllerAnswered(
+        ask=question.ask,
+        cause=cause,
+        answer=text_of(kept) if kept else None,
+        latency_us=int((world.clock.monotonic_s() - since_s) * 1_000_000),
+        retry_after_us=retry_after_us,
+    )
+    return Happened(fact, None, _ACTOR + "model", {"answer": kept} if kept else {})
+
+
+class _Errand:
+    """Something that goes on in the event loop and ends in one fact."""
+
+    def __init__(self, world: World, ordinal: int, changed: Callable[[], None]) -> None:
+        self.ordinal = ordinal
+        self.over = False
+        self.ending = False
+        self.started_s = world.clock.monotonic_s()
+        self._world = world
+        self._going = asyncio.get_running_loop().create_task(self._go())
+        self._going.add_done_callback(lambda _: changed())
+
+    async def _go(self) -> Happened:
+        raise NotImplementedError
+
+    def collect(self, now_s: float) -> list[Happened]:
+        """What may be recorded now."""
+        _ = now_s
+        if not self._going.done() or self.over:
+            return []
+        self.over = True
+        return [self._ended()] if self._going.cancelled() else [self._going.result()]
+
+    def _ended(self) -> Happened:
+        raise NotImplementedError
+
+    def due_s(self) -> float | None:
+        """When something should be collected though nothing changed."""
+        return None
+
+    def end(self, grace_s: float) -> None:
+        """Give it up."""
+        _ = grace_s
+        self._going.cancel()
+
+    def release(self) -> None:
+        """Forget it."""
+
+
+class ModelAsk(_Errand):
+    """An answer of a chat endpoint. With a stream, its words are output as they come."""
+
+    def __init__(
+        self,
+        world: World,
+        question: Question,
+        setup: Setup,
+        *,
+        salt: bytes,
+        request: bytes,
+        changed: Callable[[], None],
+    ) -> None:
+        model = setup.controller.model
+        assert model is not None, "a controller that asks a model has one"
+        self._model: Model = model
+        self._question = question
+        self._request = request
+        self._salt = salt
+        self._changed = changed
+        self._assembler = Assembler() if model.stream else None
+        self._words = (
+            Chunker(world.secrets, None, ANSWER_STORED_BYTES_MAX) if model.stream and setup.program == "chat" else None
+        )
+        self._stored = {"stdout": 0, "stderr": 0}
+        super().__init__(world, question.ask, changed)
+
+    async def _go(self) -> Happened:
+        headers = {"content-type": "application/json"}
+        if self._model.key_env:
+            key = self._world.environment.all().get(self._model.key_env, "")
+            if not key:
+                text = f"the variable {self._model.key_env} is not set".encode()
+                return self._answer(cause="no_key", answer=text)
+            headers["authorization"] = f"Bearer {key}"
+        request = Request(
+            method="POST",
+            url=f"{self._model.base_url}/chat/completions",
+            headers=headers,
+            body=self._request,
+            private=self._model.private,
+            total_s=self._model.deadline_us / 1_000_000,
+            bytes_max=8 * ANSWER_STORED_BYTES_MAX if self._model.stream else ANSWER_STORED_BYTES_MAX,
+        )
+        try:
+            response = await self._world.http.send(request, self._part)
+        except HttpFailed as problem:
+            return self._answer(cause=problem.cause, answer=str(problem).encode())
+        if not 200 <= response.status < 300:  # noqa: PLR2004  # what HTTP calls success
+            wait = retry_after_us(response.headers.get("retry-after", ""), self._world.clock.now_us())
+            return self._answer(cause=f"http:{response.status}", answer=response.body[:4096], retry_after_us=wait)
+        if self._assembler is None or "event-stream" not in response.headers.get("content-type", "event-stream"):
+            return self._answer(answer=response.body)
+        whole = self._assembler.whole()
+        return self._answer(cause="cut_stream") if whole is None else self._answer(answer=whole)
+
+    def _answer(self, *, answer: bytes = b"", cause: str = "", retry_after_us: int = 0) -> Happened:
+        return answered(
+            self._world,
+            self._question,
+            answer=answer,
+            cause=cause,
+            since_s=self.started_s,
+            retry_after_us=retry_after_us,
+        )
+
+    def _ended(self) -> Happened:
+        return self._answer(cause="given_up")
+
+    def _part(self, data: bytes) -> None:
+        if self._assembler is None:
+            return
+        new = self._assembler.feed(data)
+        if self._words is not None and new:
+            pieces = [
+                Piece("stdout" if name == "content" else "stderr", text.encode("utf-8", "replace"))
+                for name, text in new
+            ]
+            self._words.feed(pieces, self._world.clock.monotonic_s())
+            self._changed()
+
+    def collect(self, now_s: float) -> list[Happened]:
+        """What may be recorded now: words before the answer that they are part of."""
+        words = self._words
+        final = super().collect(now_s)
+        if words is None:
+            return final
+        if final:
+            words.feed((), now_s, final=True)
+        due_s = words.due_s()
+        if due_s is None or (due_s > now_s and not final):
+            return final
+        return [*(self._said(stream, data) for stream, data in words.take(now_s)), *final]
+
+    def _said(self, stream: str, data: bytes) -> Happened:
+        fact = OutputAppended(
+            call=self.ordinal,
+            stream="content" if stream == "stdout" else "reasoning",
+            offset=self._stored[stream],
+            size=len(data),
+            lines=data.count(b"\n"),
+            digest=hashlib.sha256(self._salt + data).hexdigest(),
+        )
+        self._stored[stream] += len(data)
+        return Happened(fact, data, _ACTOR + "model")
+
+    def due_s(self) -> float | None:
+        """When words that wait now should be collected."""
+        return self._words.due_s() if self._words is not None and not self.over else None
+
+
+def retry_after_us(value: str, now_us: int) -> int:
+    """The pause that a server asks for, in seconds or as a date (RFC 9110, section 10.2.3); 0 for none."""
+    if value.strip().isdecimal():
+        return min(int(value), 86_400) * 1_000_000
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return 0
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+    return max(0, min(int(since.total_seconds() * 1_000_000) - now_us, 86_400_000_000))
+
+
+class ProcessAsk:
+    """An answer of a program: the request on its stdin, the decision on its stdout."""
+
+    def __init__(self, world: World, question: Question, *, marker: str, deadline_s: float) -> None:
+        self.ordinal = question.ask
+        self.over = False
+        self.ending = False
+        self.started_s = world.clock.monotonic_s()
+        self._world = world
+        self._question = question
+        self._marker = marker
+        self._deadline_s = self.started_s + deadline_s
+        self._answer = b""
+        self._offset = 0
+        self._cause = ""
+
+    def collect(self, now_s: float) -> list[Happened]:
+        """What may be recorded now."""
+        found = self._world.processes.read(self._marker, self._offset)
+        self._offset += sum(len(piece.data) for piece in found.pieces)
+        self._answer += b"".join(piece.data for piece in found.pieces if piece.stream == "stdout")
+        if len(self._answer) > ANSWER_STORED_BYTES_MAX:
+            self._answer = self._answer[:ANSWER_STORED_BYTES_MAX]
+            self._fail("too_large")
+        if now_s >= self._deadline_s:
+            self._fail("timeout")
+        if found.exit is None or self.over:
+            return []
+        self.over = True
+        if not self._cause and (found.exit.exit_code != 0 or found.exit.signal):
+            self._cause = f"signal:{found.exit.signal}" if found.exit.signal else f"exit:{found.exit.exit_code}"
+        return [answered(self._world, self._question, answer=self._answer, cause=self._cause, since_s=self.started_s)]
+
+    def _fail(self, cause: str) -> None:
+        if not self._cause:
+            self._cause = cause
+            self._world.processes.kill(self._marker, 0.5)
+
+    def due_s(self) -> float | None:
+        """Its deadline."""
+        return None if self.over or self._cause else self._deadline_s
+
+    def end(self, grace_s: float) -> None:
+        """Give it up."""
+        self._cause = self._cause or "given_up"
+        self._world.processes.kill(self._marker, grace_s)
+
+    def release(self) -> None:
+        """Forget it."""
+        self._world.processes.release(self._marker)
+
+
+class HttpCall(_Errand):
+    """One request of a tool."""
+
+    def __init__(self, world: World, ordinal: int, wanted: HttpInput, changed: Callable[[], None]) -> None:
+        self._wanted = wanted
+        super().__init__(world, ordinal, changed)
+
+    async def _go(self) -> Happened:
+        wanted = self._wanted
+        request = Request(
+            method=wanted.method,
+            url=wanted.url,
+            headers=wanted.headers,
+            body=wanted.body.encode(),
+            private=wanted.private,
+            total_s=wanted.total_us / 1_000_000,
+            bytes_max=wanted.bytes_max,
+        )
+        try:
+            response = await self._world.http.send(request)
+        except HttpFailed as problem:
+            return self._returned(ok=False, cause=problem.cause, result=str(problem))
+        text = response.body.decode("utf-8", "replace")
+        ok = 200 <= response.status < 400  # noqa: PLR2004  # what HTTP calls success
+        return self._returned(ok=ok, cause="" if ok else f"http:{response.status}", result=text)
+
+    def _returned(self, *, ok: bool, cause: str, result: str) -> Happened:
+        kept = self._world.secrets.text(result)[: 4 * OBSERVATION_CHARS_MAX].encode("utf-8", "replace")
+        fact: Fact = ToolReturned(
+            call=self.ordinal,
+            ok=ok,
+            cause=cause,
+            result=text_of(kept),
+            duration_us=int((self._world.clock.monotonic_s() - self.started_s) * 1_000_000),
+        )
+        return Happened(fact, None, "adapter:http", {"result": kept})
+
+    def _ended(self) -> Happened:
+        return self._returned(ok=False, cause="canceled", result="")

@@ -1,0 +1,29 @@
+"""What a call starts, as it is stored: never the value of a variable, only its name."""
+
+from typing import Literal
+
+import msgspec
+
+
+class CallInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A process to start. Variables are named here and resolved at the spawn: no value of one reaches the log."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    adapter: str
+    inherit_env: tuple[str, ...] | Literal["all"]
+    adapter_env: tuple[str, ...]
+    payload_file: bool
+    stdin: bool = False  # whether the request of an ask is handed to it
+
+
+class HttpInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to send."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: str
+    private: bool
+    bytes_max: int
+    total_us: int

@@ -1,0 +1,190 @@
+"""The tools that a run may call: their typed inputs, and what each describes. No tool is special to the core."""
+
+import re
+import shlex
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from domain.bounds import ARGUMENT_BYTES_MAX, TOOL_TIMEOUT_S
+from domain.calls import CallInput, HttpInput
+from domain.setup import Setup, Tool
+
+_Argument = Annotated[str, Meta(max_length=ARGUMENT_BYTES_MAX)]
+_HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_-]{0,31}@)?[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
+
+
+class WrongInput(Exception):  # an answer of this module, which becomes an event
+    """The input does not fit the tool."""
+
+
+class LocalProcess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Run a program of this machine: its name and its arguments, never a shell line."""
+
+    command: Annotated[str, Meta(min_length=1, max_length=4096)]
+    args: tuple[_Argument, ...] = ()
+
+
+class SshCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Run a command line on another machine over ssh."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=288)]
+    command: Annotated[str, Meta(min_length=1, max_length=32_768)]
+
+
+class HttpRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Send one HTTP request to an allowed address."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=8192)]
+    method: Annotated[str, Meta(pattern="^[A-Z]{3,10}$")] = "GET"
+    headers: dict[str, str] = {}
+    body: Annotated[str, Meta(max_length=1_048_576)] = ""
+
+
+class AskPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ask a person a question and wait for the answer."""
+
+    question: Annotated[str, Meta(min_length=1, max_length=4_000)]
+
+
+INPUTS: dict[str, type[msgspec.Struct]] = {
+    "local-process": LocalProcess,
+    "ssh-command": SshCommand,
+    "http-request": HttpRequest,
+    "ask-person": AskPerson,
+}
+_SSH_OPTIONS = (
+    "BatchMode=yes",
+    "ForwardAgent=no",
+    "ClearAllForwardings=yes",
+    "PermitLocalCommand=no",
+    "ConnectTimeout=15",
+    "ServerAliveInterval=15",
+    "ServerAliveCountMax=3",
+)
+
+
+def schema(tool: Tool) -> dict[str, Any]:
+    """The JSON schema of a tool's input, as a model is shown it."""
+    if tool.schema is not None:
+        return tool.schema
+    made = msgspec.json.schema(INPUTS[tool.kind])
+    found: dict[str, Any] = made["$defs"][INPUTS[tool.kind].__name__]
+    return {name: value for name, value in found.items() if name != "title"}
+
+
+def canonical(tool: Tool, arguments: dict[str, Any]) -> bytes:  # noqa: C901  # one arm a kind
+    """The arguments in the one form that is digested and carried out. Raises WrongInput naming the field."""
+    if tool.kind == "mcp":
+        return msgspec.json.encode(arguments, order="sorted")
+    try:
+        checked = msgspec.convert(arguments, INPUTS[tool.kind])
+    except msgspec.ValidationError as problem:
+        raise WrongInput(str(problem)[:300]) from None
+    for text in _texts(arguments):
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise WrongInput("a text contains a NUL character or a lone surrogate")
+    match checked:
+        case LocalProcess():
+            _check_command(checked.command)
+        case SshCommand():
+            check_host(checked.host)
+            if checked.host not in tool.hosts and checked.host.rpartition("@")[2] not in tool.hosts:
+                raise WrongInput(f"host {checked.host!r} is not on the list of the tool {tool.name!r}")
+        case HttpRequest():
+            _check_address(tool, checked)
+        case _:
+            pass
+    return msgspec.json.encode(msgspec.to_builtins(checked), order="sorted")
+
+
+def check_host(host: str) -> None:
+    """A host name that cannot act as an option. Raises WrongInput."""
+    if not _HOST.fullmatch(host):
+        raise WrongInput(f"{host[:80]!r} is no host name: letters, digits, . _ : - only, not beginning with a sign")
+
+
+def describe(setup: Setup, tool: Tool, arguments: bytes) -> CallInput | HttpInput | None:
+    """What is started for these canonical arguments; None for a question, which a person answers."""
+    given = msgspec.json.decode(arguments)
+    match tool.kind:
+        case "local-process":
+            return _process(setup, tool, (given["command"], *given["args"]))
+        case "ssh-command":
+            return _process(setup, tool, _ssh(tool, given["host"], given["command"]))
+        case "http-request":
+            return HttpInput(
+                method=given["method"],
+                url=given["url"],
+                headers=given["headers"],
+                body=given["body"],
+                private=tool.private,
+                bytes_max=tool.bytes_max,
+                total_us=tool.timeout_us or int(TOOL_TIMEOUT_S * 1_000_000),
+            )
+        case _:
+            return None
+
+
+def _process(setup: Setup, tool: Tool, argv: tuple[str, ...]) -> CallInput:
+    return CallInput(
+        argv=argv,
+        cwd=tool.cwd or setup.cwd,
+        adapter="",
+        inherit_env=tool.inherit_env,
+        adapter_env=(),
+        payload_file=False,
+    )
+
+
+def _ssh(tool: Tool, host: str, command: str) -> tuple[str, ...]:
+    """The remote side dies with the call: a wrapper watches its stdin, which ends with the connection.
+
+    It makes the command the leader of a group of its own, and ends that group on the end of the connection.
+    """
+    checking = "yes" if tool.check_host_keys else "no"
+    options = (f"StrictHostKeyChecking={checking}", *_SSH_OPTIONS)
+    wrapper = (
+        "set -m 2>/dev/null; /bin/sh -c " + shlex.quote(command) + " </dev/null & child=$!; "
+        "(cat >/dev/null; kill -TERM -$child 2>/dev/null; sleep 5; kill -KILL -$child 2>/dev/null) <&0 & watch=$!; "
+        "wait $child; status=$?; kill -TERM -$watch 2>/dev/null; exit $status"
+    )
+    named = tuple(part for option in options for part in ("-o", option))
+    return (tool.program, *named, "--", host, "/bin/sh -c " + shlex.quote(wrapper))
+
+
+def _check_command(command: str) -> None:
+    if any(character in command for character in "|&;<>$`\n*?(){}[]!\"'"):
+        raise WrongInput(f"{command[:80]!r} looks like a shell line; give the program as command and the rest as args")
+    if command.split() != [command] and "/" not in command:
+        raise WrongInput(f"{command[:80]!r} is no program; put what follows it into args")
+
+
+def _check_address(tool: Tool, request: HttpRequest) -> None:
+    if request.method not in tool.methods:
+        raise WrongInput(f"method {request.method} is not allowed; allowed: {', '.join(tool.methods)}")
+    try:
+        parts = urlsplit(request.url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        _ = parts.port
+    except ValueError:
+        raise WrongInput("the address cannot be read") from None
+    if parts.scheme not in ("http", "https") or "@" in parts.netloc or not parts.hostname:
+        raise WrongInput("an address is http:// or https://, with a host and without a user")
+    if origin.lower() not in {host.lower() for host in tool.hosts}:
+        raise WrongInput(f"{origin[:100]!r} is not on the list of the tool {tool.name!r}")
+    for name, value in request.headers.items():
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) or any(ord(character) < 32 for character in value):  # noqa: PLR2004
+            raise WrongInput(f"the header {name[:60]!r} is none")
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for pair in value.items() for each in pair for text in _texts(each)]
+    if isinstance(value, list | tuple):
+        return [text for each in value for text in _texts(each)]
+    return []
