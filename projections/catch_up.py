@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import duckdb
+import _duckdb as duckdb  # without the package around it, whose import takes longer than all questions of `rt status`
 
 from domain import errors
 from projections import tables
