@@ -127,23 +127,51 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-# each runs on `fresh`: the events of this batch, with `e` their name without version
+# `fresh`: the events of this batch, read from a file of lines, with `e` their name without version
 FRESH: Final = """CREATE OR REPLACE TEMP TABLE fresh AS
 SELECT i.position, i.stream, i.version, i.topic, make_timestamp(i.state.at_us) AS recorded_at, i.state.actor AS actor,
        coalesce(i.state.correlation, '') AS task, i.caused_by, i.state.data AS data,
        regexp_replace(i.topic, '\\.v[0-9]+$', '') AS e
-FROM (SELECT unnest(from_json(line, '{"position":"BIGINT","stream":"VARCHAR","version":"INTEGER","topic":"VARCHAR",
-             "caused_by":"BIGINT","state":{"at_us":"BIGINT","actor":"VARCHAR","correlation":"VARCHAR","data":"JSON"}}'))
-      FROM (SELECT unnest(string_split(?, chr(10))) AS line)) i"""
+FROM read_json('{file}', format = 'newline_delimited', columns = {{
+         position: 'BIGINT', stream: 'VARCHAR', version: 'INTEGER', topic: 'VARCHAR', caused_by: 'BIGINT',
+         state: 'STRUCT(at_us BIGINT, actor VARCHAR, correlation VARCHAR, data JSON)'}}) i"""
 
-UPDATES: Final[tuple[str, ...]] = (
-    "INSERT INTO events SELECT position, stream, version, topic, recorded_at, actor, task, caused_by, data FROM fresh",
-    """INSERT INTO tasks
+_CHANGES = (
+    "task.claimed",
+    "task.completed",
+    "task.retry_scheduled",
+    "task.failed",
+    "task.blocked",
+    "task.canceled",
+    "task.retried",
+    "task.unblocked",
+)
+_DECISIONS = (
+    "run.tool_call_requested",
+    "run.cancel_requested",
+    "run.finished",
+    "task.retry_scheduled",
+    "task.blocked",
+)
+
+# each with the names of the events without which it has nothing to do, none for all
+UPDATES: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
+    (
+        (),
+        """INSERT INTO events
+SELECT position, stream, version, topic, recorded_at, actor, task, caused_by, data FROM fresh""",
+    ),
+    (
+        ("task.queued",),
+        """INSERT INTO tasks
 SELECT stream, position, data->>'$.kind', data->>'$.source', coalesce(data->>'$.subject', ''), data->>'$.adapter',
        coalesce(data->>'$.profile', ''), (data->>'$.priority')::INTEGER, 'pending', '', 0,
        (data->>'$.max_attempts')::INTEGER, '', recorded_at, recorded_at, make_timestamp((data->>'$.due_at_us')::BIGINT)
 FROM fresh WHERE e = 'task.queued'""",
-    """UPDATE tasks SET status = n.status, cause = n.cause, due_at = n.due_at, updated_at = n.recorded_at,
+    ),
+    (
+        _CHANGES,
+        """UPDATE tasks SET status = n.status, cause = n.cause, due_at = n.due_at, updated_at = n.recorded_at,
        attempts = coalesce(n.attempts, tasks.attempts), max_attempts = coalesce(n.max_attempts, tasks.max_attempts),
        run = coalesce(n.run, tasks.run)
 FROM (SELECT stream, max(recorded_at) AS recorded_at,
@@ -161,49 +189,84 @@ FROM (SELECT stream, max(recorded_at) AS recorded_at,
              arg_max(data->>'$.run', position) FILTER (e = 'task.claimed') AS run
       FROM fresh WHERE e LIKE 'task.%' AND e <> 'task.queued' GROUP BY stream) n
 WHERE tasks.task = n.stream""",
-    """INSERT INTO runs
+    ),
+    (
+        ("task.claimed",),
+        """INSERT INTO runs
 SELECT data->>'$.run', stream, position, (data->>'$.attempt')::INTEGER, (data->>'$.epoch')::INTEGER,
        data->>'$.dispatcher', '', 'running', '', '', recorded_at, NULL, NULL, NULL, '', ''
 FROM fresh WHERE e = 'task.claimed'""",
-    """UPDATE runs SET adapter = data->>'$.adapter', started_at = recorded_at, bundle_sha256 = data->>'$.bundle.sha256'
+    ),
+    (
+        ("run.started",),
+        """UPDATE runs SET adapter = data->>'$.adapter', started_at = recorded_at,
+       bundle_sha256 = data->>'$.bundle.sha256'
 FROM fresh WHERE e = 'run.started' AND runs.run = stream""",
-    """UPDATE runs SET state = data->>'$.state', cause = coalesce(data->>'$.cause', ''), retry = data->>'$.retry',
+    ),
+    (
+        ("run.finished",),
+        """UPDATE runs SET state = data->>'$.state', cause = coalesce(data->>'$.cause', ''), retry = data->>'$.retry',
        finished_at = recorded_at, finished_position = fresh.position,
        outcome_sha256 = coalesce(data->>'$.outcome.sha256', '')
 FROM fresh WHERE e = 'run.finished' AND runs.run = stream""",
-    """INSERT INTO tool_calls
+    ),
+    (
+        ("run.tool_call_requested",),
+        """INSERT INTO tool_calls
 SELECT stream, (data->>'$.call')::INTEGER, task, position, data->>'$.tool', data->>'$.effect', data->>'$.input.sha256',
        'requested', '', NULL, recorded_at, NULL, NULL, NULL, '', NULL, 0, 0, 0, 0
 FROM fresh WHERE e = 'run.tool_call_requested'""",
-    """UPDATE tool_calls SET state = 'running', pid = (data->>'$.pid')::BIGINT, started_at = recorded_at
+    ),
+    (
+        ("run.tool_started",),
+        """UPDATE tool_calls SET state = 'running', pid = (data->>'$.pid')::BIGINT, started_at = recorded_at
 FROM fresh WHERE e = 'run.tool_started' AND run = stream AND call = (data->>'$.call')::INTEGER""",
-    """UPDATE tool_calls SET state = 'not_started', ended_at = recorded_at
+    ),
+    (
+        ("run.tool_not_started",),
+        """UPDATE tool_calls SET state = 'not_started', ended_at = recorded_at
 FROM fresh WHERE e = 'run.tool_not_started' AND run = stream AND call = (data->>'$.call')::INTEGER""",
-    """UPDATE tool_calls SET cause = n.cause
+    ),
+    (
+        ("run.cancel_requested", "run.tool_not_started"),
+        """UPDATE tool_calls SET cause = n.cause
 FROM (SELECT stream, (data->>'$.call')::INTEGER AS call, arg_max(data->>'$.cause', position) AS cause
       FROM fresh WHERE e IN ('run.cancel_requested', 'run.tool_not_started') GROUP BY ALL) n
 WHERE run = n.stream AND tool_calls.call = n.call""",
-    """UPDATE tool_calls SET state = 'exited', ended_at = recorded_at, exit_code = (data->>'$.exit_code')::INTEGER,
+    ),
+    (
+        ("run.tool_exited",),
+        """UPDATE tool_calls SET state = 'exited', ended_at = recorded_at, exit_code = (data->>'$.exit_code')::INTEGER,
        signal = coalesce(data->>'$.signal', ''), duration_s = (data->>'$.duration_us')::BIGINT / 1e6,
        stdout_bytes = coalesce((data->>'$.stdout_bytes')::BIGINT, 0),
        stderr_bytes = coalesce((data->>'$.stderr_bytes')::BIGINT, 0),
        dropped_bytes = coalesce((data->>'$.dropped_bytes')::BIGINT, 0),
        killed = coalesce((data->>'$.killed')::INTEGER, 0)
 FROM fresh WHERE e = 'run.tool_exited' AND run = stream AND call = (data->>'$.call')::INTEGER""",
-    """UPDATE tool_calls SET state = 'lost', ended_at = recorded_at
+    ),
+    (
+        ("run.owner_lost",),
+        """UPDATE tool_calls SET state = 'lost', ended_at = recorded_at
 FROM fresh WHERE e = 'run.owner_lost' AND run = stream AND state IN ('requested', 'running')""",
-    """INSERT INTO output
+    ),
+    (
+        ("output.appended",),
+        """INSERT INTO output
 SELECT f.position, split_part(stream, '.', 1), (data->>'$.call')::INTEGER, data->>'$.stream',
        (data->>'$.offset')::BIGINT, (data->>'$.size')::BIGINT, (data->>'$.lines')::INTEGER, recorded_at, b.text
 FROM fresh f LEFT JOIN bodies b USING (position) WHERE e = 'output.appended' ORDER BY f.position""",
-    """INSERT INTO decisions
+    ),
+    (
+        _DECISIONS,
+        """INSERT INTO decisions
 SELECT position, CASE WHEN e LIKE 'run.%' THEN stream ELSE data->>'$.run' END, task, recorded_at,
        CASE e WHEN 'run.tool_call_requested' THEN 'call' WHEN 'run.cancel_requested' THEN 'cancel'
               WHEN 'run.finished' THEN 'finish' WHEN 'task.retry_scheduled' THEN 'retry' ELSE 'block' END,
        coalesce(data->>'$.cause', data->>'$.state', ''), (data->>'$.call')::INTEGER, caused_by
 FROM fresh WHERE e IN ('run.tool_call_requested', 'run.cancel_requested', 'run.finished', 'task.retry_scheduled')
    OR (e = 'task.blocked' AND data->>'$.run' IS NOT NULL) ORDER BY position""",
+    ),
 )
 
 # what a file was made by: another definition makes another file
-SCHEMA: Final = hashlib.sha256("\n".join([*create_statements(), FRESH, *UPDATES]).encode()).hexdigest()[:16]
+SCHEMA: Final = hashlib.sha256("\n".join([*create_statements(), FRESH, repr(UPDATES)]).encode()).hexdigest()[:16]

@@ -20,7 +20,7 @@ from domain import run as core
 from domain.events import REGISTRY, topic
 from projections import catch_up, status
 from projections.catch_up import Database, Projection
-from projections.tables import COLUMNS, TABLE_DOCS
+from projections.tables import COLUMNS, TABLE_DOCS, UPDATES
 from tests.projections.histories import History
 
 LOSS = "log.loss_accepted.v1"
@@ -267,16 +267,15 @@ class Forged:
         self.head = feed.head
         self.hash_at = feed.hash_at
         self.bodies = feed.bodies
-        self.reach = feed.reach
 
-    def lines(self, after: int, upto: int, limit: int) -> tuple[int, str]:
+    def lines(self, after: int, upto: int) -> tuple[set[str], bytes]:
         """The rows, one of them forged."""
-        last, lines = self._feed.lines(after, upto, limit)
+        topics, lines = self._feed.lines(after, upto)
         at = self._position - after - 1
-        split = lines.split("\n")
+        split = lines.split(b"\n")
         if 0 <= at < len(split):
-            split[at] = split[at].replace(self._find, self._put)
-        return last, "\n".join(split)
+            split[at] = split[at].replace(self._find.encode(), self._put.encode())
+        return topics, b"\n".join(split)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +294,15 @@ def test_one_wrong_event_is_named_by_its_position(
         Projection(tmp_path, Forged(feed, position, find, put)).ask(dump)
     assert f"event {position} " in str(caught.value) or f"position {position}:" in str(caught.value)
     assert Projection(tmp_path, feed).ask(dump)[0] == feed.head()[0], "once it is right, all is right"
+
+
+def test_each_update_names_the_events_that_it_needs() -> None:
+    known = {name for name in REGISTRY if "." in name}
+    for names, statement in UPDATES:
+        said = {name for name in known if f"'{name}'" in statement}
+        if "LIKE 'task.%'" in statement:
+            said = {name for name in known if name.startswith("task.")} - {"task.queued"}
+        assert set(names) == said, statement
 
 
 def test_a_wrong_question_leaves_the_file_alone(feed: LogReader, tmp_path: Path) -> None:
