@@ -19,10 +19,10 @@ from domain import errors
 from projections import tables
 
 FILE = "projection.duckdb"
-BATCH = 100_000
+BATCH = 50_000
 _BATCH_BYTES = 64 << 20  # of output text in one transaction
 # by default every 16 MiB of the WAL are written once more, into the file: a rebuild would do little else
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "checkpoint_threshold": "256MB"}
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "checkpoint_threshold": "64MB"}
 Answer = TypeVar("Answer")
 Database = duckdb.DuckDBPyConnection
 
