@@ -23,6 +23,8 @@ BATCH = 50_000
 _BATCH_BYTES = 64 << 20  # of output text in one transaction
 # by default every 16 MiB of the WAL are written once more, into the file: a rebuild would do little else
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "checkpoint_threshold": "64MB"}
+# Writing the WAL into the file takes twice as long as reading it back at the next question, up to about here.
+_WAL_BYTES = 1 << 20
 Answer = TypeVar("Answer")
 Database = duckdb.DuckDBPyConnection
 
@@ -107,7 +109,11 @@ class Projection:
         database: Database | None = None
         try:
             database = duckdb.connect(str(self._path), config=_CONFIG)
-            return question(database, self._catch_up(database))
+            database.execute("PRAGMA disable_checkpoint_on_shutdown")
+            answer = question(database, self._catch_up(database))
+            if self._wal_bytes() > _WAL_BYTES:
+                database.execute("CHECKPOINT")
+            return answer
         finally:  # an open handle would keep a damaged file alive in this process
             if database is not None:
                 database.close()
@@ -150,6 +156,12 @@ class Projection:
         if found is None or found[0] != tables.SCHEMA:
             raise Stale
         return int(found[1]), bytes(found[2])
+
+    def _wal_bytes(self) -> int:
+        try:
+            return Path(f"{self._path}.wal").stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _set_aside(self) -> None:
         for part in ("", ".wal"):

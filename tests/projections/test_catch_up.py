@@ -317,10 +317,15 @@ def test_a_wrong_question_leaves_the_file_alone(feed: LogReader, tmp_path: Path)
 
 @pytest.mark.parametrize("at", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
 @pytest.mark.parametrize("how", ["flip", "cut"])
-def test_damage_anywhere_never_gives_a_wrong_answer(feed: LogReader, tmp_path: Path, at: float, how: str) -> None:
+@pytest.mark.parametrize("where", ["", ".wal"], ids=["file", "wal"])
+def test_damage_anywhere_never_gives_a_wrong_answer(
+    feed: LogReader, tmp_path: Path, at: float, how: str, where: str
+) -> None:
     projection = Projection(tmp_path, feed)
-    right = projection.ask(dump)
-    path = tmp_path / "projection.duckdb"
+    with mock.patch.object(catch_up, "_WAL_BYTES", 1 << 30 if where else 0):
+        right = projection.ask(dump)
+    path = tmp_path / f"projection.duckdb{where}"
+    assert path.stat().st_size > 1 << 18
     content = bytearray(path.read_bytes())
     place = min(int(at * len(content)), len(content) - 1)
     if how == "flip":
