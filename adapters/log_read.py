@@ -9,7 +9,7 @@ from adapters.codec import Codec, Row
 from adapters.compress import unpack
 from adapters.log_append import View
 from adapters.log_reader import open_read_only
-from adapters.log_schema import COLUMNS, NEXT_DUE, RUNNING
+from adapters.log_schema import COLUMNS, NEXT_CLAIM, NEXT_DUE, RUNNING
 from domain import errors
 from domain.events import Recorded, Text
 from domain.ids import output_stream
@@ -97,8 +97,7 @@ class ReadLog:
         if found is None:
             raise errors.IdNotFound(what="run", given=run)
         task, claimed = found
-        query = "SELECT coalesce(min(claimed), 1 << 62) FROM run_index WHERE task = ? AND claimed > ?"
-        upto = cursor.execute(query, (task, claimed)).fetchone()[0]
+        upto = cursor.execute(NEXT_CLAIM, (task, claimed)).fetchone()[0]
         part = "SELECT position FROM stored_events WHERE originator_id = ?"
         cursor.execute(
             f"SELECT {COLUMNS}, {'b.codec, b.data' if bodies else 'NULL, NULL'} FROM stored_events"  # noqa: S608

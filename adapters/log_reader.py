@@ -158,7 +158,10 @@ class LogReader:
 
     def last_run_of(self, task: str) -> str | None:
         """The newest run of a task."""
-        query = "SELECT run FROM run_index WHERE task = ? ORDER BY claimed DESC LIMIT 1"
+        query = (
+            "SELECT state->>'$.data.run' FROM stored_events WHERE originator_id = ? AND topic LIKE 'task.claimed.v%'"
+            " ORDER BY originator_version DESC LIMIT 1"
+        )
         found = self._db.execute(query, (task,)).fetchone()
         return found[0] if found else None
 
