@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from commands.cli import build
+from commands.app import build
 from domain import bounds, errors
 from domain.events import REGISTRY, UPCASTS, Fact, topic
 
