@@ -8,8 +8,8 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -53,6 +53,7 @@ class _Batch(NamedTuple):
     """Events up to `last`, read and ready to be taken in."""
 
     last: int
+    hash: bytes | None
     lines: bytes
     bodies: Sequence[tuple[int, str]]
 
@@ -119,18 +120,18 @@ class Projection:
                 database.close()
 
     def _catch_up(self, database: Database) -> int:
-        head, head_hash = self._feed.head()  # read once: the bound
+        head, _ = self._feed.head()  # read once: the bound
         at, known = self._stored(database)
         if at > head or (at and self._feed.hash_at(at) != known):
             raise Stale
         first, size = at, BATCH
         while at < head:
             try:
-                for batch in _ahead(lambda after: self._read(after, min(head, after + size)), at, head):  # noqa: B023  # over before the next turn
-                    hashed = head_hash if batch.last == head else self._feed.hash_at(batch.last)
-                    _ingest(database, batch, hashed)
-                    at = batch.last
-                    self._progress(at - first, head - first)
+                with closing(self._batches(at, head, size)) as batches:
+                    for batch in batches:
+                        _ingest(database, batch)
+                        at = batch.last
+                        self._progress(at - first, head - first)
             except duckdb.ConversionException as problem:  # some event is not what its topic says: find out which
                 database.execute("ROLLBACK")
                 if size == 1:
@@ -138,9 +139,32 @@ class Projection:
                 size = max(1, min(size, head - at) // 2)
         return head
 
+    def _batches(self, after: int, upto: int, size: int) -> Generator[_Batch, None, None]:
+        """Batches up to the end: SQLite reads the next one while DuckDB takes this one in, without the interpreter."""
+        batch = self._read(after, min(upto, after + size))
+        while batch.last < upto:
+            following: list[_Batch | BaseException] = []
+            reader = threading.Thread(target=self._keep, args=(batch.last, min(upto, batch.last + size), following))
+            reader.start()
+            try:
+                yield batch
+            finally:
+                reader.join()
+            found = following[0]
+            if isinstance(found, BaseException):
+                raise found
+            batch = found
+        yield batch
+
+    def _keep(self, after: int, upto: int, into: list[_Batch | BaseException]) -> None:
+        try:
+            into.append(self._read(after, upto))
+        except BaseException as problem:  # noqa: BLE001  # it is raised where the batch is asked for
+            into.append(problem)
+
     def _read(self, after: int, upto: int) -> _Batch:
         last, bodies = self._feed.bodies(after, upto, _BATCH_BYTES)
-        return _Batch(last, self._feed.lines(after, last), bodies)
+        return _Batch(last, self._feed.hash_at(last), self._feed.lines(after, last), bodies)
 
     @staticmethod
     def _stored(database: Database) -> tuple[int, bytes]:
@@ -182,32 +206,7 @@ class Projection:
             os.close(descriptor)
 
 
-def _ahead(read: Callable[[int], _Batch], after: int, upto: int) -> Iterator[_Batch]:
-    """Batches up to the end: SQLite reads the next one while DuckDB takes this one in, without the interpreter."""
-    batch = read(after)
-    while batch.last < upto:
-        following: list[_Batch | BaseException] = []
-        reader = threading.Thread(target=_kept, args=(read, batch.last, following))
-        reader.start()
-        try:
-            yield batch
-        finally:
-            reader.join()
-        found = following[0]
-        if isinstance(found, BaseException):
-            raise found
-        batch = found
-    yield batch
-
-
-def _kept(read: Callable[[int], _Batch], after: int, into: list[_Batch | BaseException]) -> None:
-    try:
-        into.append(read(after))
-    except BaseException as problem:  # noqa: BLE001  # it is raised where the batch is asked for
-        into.append(problem)
-
-
-def _ingest(database: Database, batch: _Batch, hashed: bytes | None) -> None:
+def _ingest(database: Database, batch: _Batch) -> None:
     """Take a batch into all tables, in one transaction.
 
     The lines go over as a file in memory, which DuckDB reads in a third of the time that a parameter takes.
@@ -227,5 +226,5 @@ def _ingest(database: Database, batch: _Batch, hashed: bytes | None) -> None:
     for wanted, statement in tables.UPDATES:
         if not wanted or not names.isdisjoint(wanted):
             database.execute(statement)
-    database.execute("UPDATE meta SET position = ?, hash = ?", [batch.last, hashed])
+    database.execute("UPDATE meta SET position = ?, hash = ?", [batch.last, batch.hash])
     database.execute("COMMIT")
