@@ -107,14 +107,15 @@ class Projection:
         return self._once(question)
 
     def _once(self, question: Callable[[Database, int], Answer]) -> Answer:
+        building = not self._path.exists() and self._feed.head()[0] > BATCH
         database: Database | None = None
         try:
-            database = duckdb.connect(str(self._path), config=_CONFIG)
+            database = _new(self._path) if building else duckdb.connect(str(self._path), config=_CONFIG)
             database.execute("PRAGMA disable_checkpoint_on_shutdown")
-            answer = question(database, self._catch_up(database))
-            if self._wal_bytes() > _WAL_BYTES:
+            position = self._catch_up(database)
+            if building or self._wal_bytes() > _WAL_BYTES:
                 database.execute("CHECKPOINT")
-            return answer
+            return question(database, position)
         finally:  # an open handle would keep a damaged file alive in this process
             if database is not None:
                 database.close()
@@ -204,6 +205,15 @@ class Projection:
             yield
         finally:
             os.close(descriptor)
+
+
+def _new(path: Path) -> Database:
+    """A new file for a long log, without a WAL: a sixth faster, and what a kill loses is computed again."""
+    database = duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": f"{path}.tmp"})
+    quoted = str(path).replace("'", "''")
+    database.execute(f"ATTACH '{quoted}' AS projection (RECOVERY_MODE no_wal_writes)")
+    database.execute("USE projection")
+    return database
 
 
 def _ingest(database: Database, batch: _Batch) -> None:
