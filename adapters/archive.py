@@ -11,7 +11,7 @@ import msgspec
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
 from adapters.log_reader import open_read_only
-from adapters.log_schema import COLUMNS, GENESIS, IndexRows, link
+from adapters.log_schema import COLUMNS, GENESIS, INSERT, NEXT_CLAIM, IndexRows, link
 from adapters.transfer import Entry
 from domain import errors
 from domain.events import Blob
@@ -117,8 +117,7 @@ def run_entries(db: sqlite3.Connection, run: str) -> list[Entry]:
     if found is None:
         raise errors.IdNotFound(what="run", given=run)
     task, claimed = found
-    query = "SELECT coalesce(min(claimed), 1 << 62) FROM run_index WHERE task = ? AND claimed > ?"
-    upto = db.execute(query, (task, claimed)).fetchone()[0]
+    upto = db.execute(NEXT_CLAIM, (task, claimed)).fetchone()[0]
     rows = db.execute(
         f"SELECT {COLUMNS}, hash, b.codec, b.data FROM stored_events LEFT JOIN bodies b USING (position)"  # noqa: S608
         " WHERE (originator_id = ? AND position >= ? AND position < ?) OR originator_id IN (?, ?) ORDER BY position",
@@ -161,7 +160,8 @@ def restore(
         reached = _restore(cursor, found, codec, end)
         cursor.execute("COMMIT")
     except BaseException:
-        cursor.execute("ROLLBACK")
+        if db.in_transaction:  # a refused event has ended it
+            cursor.execute("ROLLBACK")
         raise
     return reached
 
@@ -188,7 +188,7 @@ def _insert(cursor: sqlite3.Cursor, entry: Entry, position: int, prev: bytes, co
     linked = link(prev, position, row.stream, row.version, row.topic, row.caused_by, row.state)
     if row.position != position or linked != entry.hash:
         raise errors.Corrupt(why=f"event {position} of the export is not the one that was written")
-    cursor.execute("INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)", (*row, linked))
+    cursor.execute(INSERT, (*row, linked))
     event = codec.decode(row, entry.body)
     if entry.body is not None:
         cursor.execute("INSERT INTO bodies VALUES (?, ?, ?)", (position, *pack(entry.body)))

@@ -39,7 +39,7 @@ class Assembler:
             return []
         try:
             event = msgspec.json.decode(value)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
         if not isinstance(event, dict):
             return []
@@ -83,6 +83,7 @@ class Assembler:
 
     def whole(self) -> bytes | None:
         """The answer as a completion that was not streamed; None when the stream was cut."""
+        self.feed(b"\n")  # the last line may lack its end
         if not self._done and not self._finish:
             return None
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._content) or None}

@@ -23,8 +23,10 @@ class HttpxHttp:
                 return await self._send(request, part)
         except TimeoutError:
             raise HttpFailed("timeout", f"no whole answer within {request.total_s} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as problem:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as problem:
             raise HttpFailed("connection", type(problem).__name__) from problem
+        except (ValueError, OverflowError, ExceptionGroup) as problem:  # no name of a host, no port, no header
+            raise HttpFailed("refused", f"the request cannot be sent: {type(problem).__name__}") from None
 
     async def _send(self, request: Request, part: Callable[[bytes], None] | None) -> Response:
         headers = {"accept-encoding": "identity"} | request.headers  # a compressed answer could be a bomb
@@ -61,7 +63,7 @@ async def _public_address(url: httpx.URL) -> str:
     except OSError as problem:
         raise HttpFailed("connection", "the host was not found") from problem
     addresses = [ipaddress.ip_address(each[4][0]) for each in found]
-    refused = [address for address in addresses if not address.is_global]
+    refused = [address for address in addresses if not address.is_global or address.is_multicast]
     if refused or not addresses:
         raise HttpFailed("refused", "an address of a private network; allow it with private = true")
     return str(addresses[0])

@@ -1,16 +1,20 @@
 """One transaction on the log in the making, and the view that works have of it from inside."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
-from adapters.log_schema import COLUMNS, GENESIS, PROMOTE, READY, IndexRows, link
+from adapters.log_schema import COLUMNS, GENESIS, INSERT, PROMOTE, READY, RUNNING_PROFILES, THREADS, IndexRows, link
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
 from domain.events import Put, Recorded, Text, hydrated
 from domain.ids import DISPATCH, text_of
 from domain.ports import Appended, Work
 from domain.task import Task, fold
+
+_Stored = tuple[int, str, int, str, int, bytes, bytes]  # a row of stored_events
 
 
 class View:
@@ -59,10 +63,20 @@ class View:
         found = self._cursor.fetchone()
         return found is not None and str(found[0]).startswith("dispatcher.paused.")
 
-    def ready(self, now_us: int, limit: int) -> list[str]:
+    def ready(self, now_us: int, limit: int, full: Sequence[str] = ()) -> list[str]:
         """See domain.ports.LogView. Becoming due is a change of the index, no event."""
         self._cursor.execute(PROMOTE, (now_us,))
-        self._cursor.execute(READY, (limit,))
+        self._cursor.execute(READY, (json.dumps(full), limit))
+        return [row[0] for row in self._cursor.fetchall()]
+
+    def running_profiles(self) -> dict[str, int]:
+        """See domain.ports.LogView."""
+        self._cursor.execute(RUNNING_PROFILES)
+        return dict(self._cursor.fetchall())
+
+    def threads(self) -> list[str]:
+        """See domain.ports.LogView."""
+        self._cursor.execute(THREADS)
         return [row[0] for row in self._cursor.fetchall()]
 
 
@@ -73,7 +87,7 @@ class Batch:
         """`versions` are last versions of streams that are known to hold; the batch adds to them."""
         self._cursor = cursor
         self._codec = codec
-        self._rows: list[tuple[int, str, int, str, int, bytes, bytes]] = []
+        self._rows: list[_Stored] = []
         self._bodies: list[tuple[int, int, bytes]] = []
         self._blobs: list[tuple[str, str, int, int, bytes]] = []
         self._salts: list[tuple[str, bytes]] = []
@@ -97,21 +111,21 @@ class Batch:
                 return ()
             work = made
         try:
-            versions = self._checked(work)
-            encoded = [self._codec.encode(event) for event in work.events]
+            rows, versions = self._prepared(work)
         except Exception as problem:  # noqa: BLE001  # nothing of it was taken in; the others' works go on
             return problem
         first = self.position + 1
-        for event, (name, state) in zip(work.events, encoded, strict=True):
-            self._link(event, name, state)
+        if rows:
+            self.position, self.hash = rows[-1][0], rows[-1][6]
+            self._rows += rows
         self._versions.update(versions)
-        self._attach(work)
+        self._attach(work, first)
         return range(first, self.position + 1)
 
     def flush(self) -> None:
         """Write the collected rows."""
         if self._rows:
-            self._cursor.executemany("INSERT INTO stored_events VALUES (?,?,?,?,?,?,?)", self._rows)
+            self._cursor.executemany(INSERT, self._rows)
             self.written = Row(*self._rows[-1][:6])
             self._rows = []
         if self._bodies:
@@ -125,39 +139,44 @@ class Batch:
             self._salts = []
         self._index.write(self._cursor)
 
-    def _checked(self, put: Put) -> dict[str, int]:
-        """The streams' versions after the put. Raises StreamConflict."""
-        expected = dict(put.fence)
+    def _prepared(self, put: Put) -> tuple[list[_Stored], dict[str, int]]:
+        """The rows of a put, and the versions of its streams after it. Raises StreamConflict."""
+        position, prev = self.position, self.hash
+        rows: list[_Stored] = []
         after: dict[str, int] = {}
         for event in put.events:
-            if event.stream not in after:
-                expected[event.stream] = event.version - 1
-            assert event.version == after.get(event.stream, event.version - 1) + 1, (
-                "versions of a put follow each other"
-            )
-            after[event.stream] = event.version
-        for stream, version in expected.items():
-            found = self._versions.get(stream)
-            if found is None:
-                found = self._versions[stream] = self._view.version(stream)
-            if found != version:
-                raise errors.StreamConflict(stream=stream[:8], found=found, expected=version)
+            stream, version = event.stream, event.version
+            if stream in after:
+                assert after[stream] == version - 1, "versions of a put follow each other"
+            else:
+                self._expect(stream, version - 1)
+            after[stream] = version
+            name, state = self._codec.encode(event)
+            position += 1
+            cause = event.caused_by if event.caused_by >= 0 else position + event.caused_by
+            prev = link(prev, position, stream, version, name, cause, state)
+            rows.append((position, stream, version, name, cause, state, prev))
+        for stream, version in put.fence.items():
+            if stream not in after:
+                self._expect(stream, version)
         for blob in put.blobs:
             if len(blob.content) > BLOB_BYTES_MAX:
                 raise errors.Invalid(where="text", why=f"{len(blob.content)} bytes; at most {BLOB_BYTES_MAX}")
-        return after
+        return rows, after
 
-    def _link(self, event: Recorded, name: str, state: bytes) -> None:
-        self.position += 1
-        cause = event.caused_by if event.caused_by >= 0 else self.position + event.caused_by
-        self.hash = link(self.hash, self.position, event.stream, event.version, name, cause, state)
-        self._rows.append((self.position, event.stream, event.version, name, cause, state, self.hash))
-        if event.body is not None:
-            self._bodies.append((self.position, *pack(event.body)))
-        else:
-            self._index.add(event, self.position)
+    def _expect(self, stream: str, version: int) -> None:
+        found = self._versions.get(stream)
+        if found is None:
+            found = self._versions[stream] = self._view.version(stream)
+        if found != version:
+            raise errors.StreamConflict(stream=stream[:8], found=found, expected=version)
 
-    def _attach(self, put: Put) -> None:
+    def _attach(self, put: Put, first: int) -> None:
+        for position, event in enumerate(put.events, first):
+            if event.body is not None:
+                self._bodies.append((position, *pack(event.body)))
+            else:
+                self._index.add(event, position)
         for blob in put.blobs:
             sha256 = text_of(blob.content).sha256
             self._blobs.append((blob.scope, sha256, len(blob.content), *pack(blob.content)))

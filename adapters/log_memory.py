@@ -1,5 +1,6 @@
 """The log in memory: for tests, the simulator and dry runs. The same promises as the SQLite log, but for the disk."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from adapters.codec import Codec, Row
@@ -10,6 +11,8 @@ from domain.events import Put, Recorded, TaskClaimed, TaskQueued, Text, hydrated
 from domain.ids import DISPATCH, output_stream, text_of
 from domain.ports import Appended, Head, Running, Waiting, Work
 from domain.task import CLAIMABLE, IndexChange, Status, Task, fold, index_change
+
+_IN_TURN = CLAIMABLE | {Status.RUNNING, Status.WAITING_FOR_APPROVAL}
 
 
 class MemoryLog:
@@ -25,6 +28,7 @@ class MemoryLog:
         self._salts: dict[str, bytes] = {}
         self._tasks: dict[str, tuple[int, int, IndexChange]] = {}  # priority, queued, state
         self._runs: dict[str, tuple[str, int]] = {}  # task, claimed
+        self._about: dict[str, tuple[str, str]] = {}  # thread, profile
         self._due: set[str] = set()  # what a work found due: no longer waited for
         self._inside = False
         self._seen = -1
@@ -81,6 +85,8 @@ class MemoryLog:
             self._bodies[position] = event.body
         data = event.data
         if (change := index_change(data)) is not None:
+            if isinstance(data, TaskQueued):
+                self._about[event.stream] = (data.thread, data.profile)
             known = (data.priority, position) if isinstance(data, TaskQueued) else self._tasks[event.stream][:2]
             self._tasks[event.stream] = (*known, change)
             self._due.discard(event.stream)
@@ -115,16 +121,37 @@ class MemoryLog:
         events = self._streams.get(DISPATCH, [])
         return bool(events) and self.rows[events[-1] - 1].topic.startswith("dispatcher.paused.")
 
-    def ready(self, now_us: int, limit: int) -> list[str]:
+    def ready(self, now_us: int, limit: int, full: Sequence[str] = ()) -> list[str]:
         """See domain.ports.LogView."""
         due = [
             (-priority, queued, task)
             for task, (priority, queued, state) in self._tasks.items()
-            if state.status in CLAIMABLE and state.due_at_us <= now_us
+            if state.status in CLAIMABLE
+            and state.due_at_us <= now_us
+            and self._about[task][1] not in {*full} - {""}
+            and self._is_its_turn(task, queued)
         ]
         if self._inside:
             self._due.update(task for _, _, task in due)
         return [task for _, _, task in sorted(due)[:limit]]
+
+    def _is_its_turn(self, task: str, queued: int) -> bool:
+        thread = self._about[task][0]
+        return not thread or not any(
+            self._about[other][0] == thread and at < queued and state.status in _IN_TURN
+            for other, (_, at, state) in self._tasks.items()
+        )
+
+    def running_profiles(self) -> dict[str, int]:
+        """See domain.ports.LogView."""
+        running = [
+            self._about[task][1] for task, (_, _, state) in self._tasks.items() if state.status is Status.RUNNING
+        ]
+        return dict(Counter(running))
+
+    def threads(self) -> list[str]:
+        """See domain.ports.LogView."""
+        return list(dict.fromkeys(thread for thread, _ in self._about.values() if thread))
 
     def head(self) -> Head:
         """See domain.ports.Log."""

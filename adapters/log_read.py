@@ -1,15 +1,16 @@
 """Reading the SQLite log through the codec: the same for commands that only read and for the log that is written."""
 
+import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adapters.codec import Codec, Row
 from adapters.compress import unpack
 from adapters.log_append import View
 from adapters.log_reader import open_read_only
-from adapters.log_schema import COLUMNS, NEXT_DUE, RUNNING, WAITING
+from adapters.log_schema import COLUMNS, NEXT_CLAIM, NEXT_DUE, READY_OR_DUE, RUNNING, WAITING
 from domain import errors
 from domain.events import Recorded, Text, hydrated
 from domain.ids import output_stream
@@ -65,15 +66,19 @@ class ReadLog:
         """See domain.ports.LogView."""
         return self._view().paused()
 
-    def ready(self, now_us: int, limit: int) -> list[str]:
+    def ready(self, now_us: int, limit: int, full: Sequence[str] = ()) -> list[str]:
         """See domain.ports.LogView; outside a transaction what just became due is counted in, not moved."""
         cursor = self._cursor()
-        cursor.execute(
-            "SELECT task FROM task_index WHERE ready = 1 OR (ready = 2 AND due_at_us <= ?)"
-            " ORDER BY priority DESC, queued LIMIT ?",
-            (now_us, limit),
-        )
+        cursor.execute(READY_OR_DUE, (now_us, json.dumps(full), limit))
         return [row[0] for row in cursor.fetchall()]
+
+    def running_profiles(self) -> dict[str, int]:
+        """See domain.ports.LogView."""
+        return self._view().running_profiles()
+
+    def threads(self) -> list[str]:
+        """See domain.ports.LogView."""
+        return self._view().threads()
 
     def head(self) -> Head:
         """See domain.ports.Log."""
@@ -97,8 +102,7 @@ class ReadLog:
         if found is None:
             raise errors.IdNotFound(what="run", given=run)
         task, claimed = found
-        query = "SELECT coalesce(min(claimed), 1 << 62) FROM run_index WHERE task = ? AND claimed > ?"
-        upto = cursor.execute(query, (task, claimed)).fetchone()[0]
+        upto = cursor.execute(NEXT_CLAIM, (task, claimed)).fetchone()[0]
         part = "SELECT position FROM stored_events WHERE originator_id = ?"
         cursor.execute(
             f"SELECT {COLUMNS}, {'b.codec, b.data' if bodies else 'NULL, NULL'} FROM stored_events"  # noqa: S608

@@ -13,11 +13,11 @@ SQLITE_VERSION = sqlite3.sqlite_version_info
 
 
 _LINES = (
-    "SELECT max(position), group_concat(line, char(10)) FROM (SELECT position, '{\"position\":' || position"
+    "SELECT CAST(group_concat(line, char(10)) AS BLOB) FROM (SELECT '{\"position\":' || position"
     " || ',\"stream\":' || json_quote(originator_id) || ',\"version\":' || originator_version"
     " || ',\"topic\":' || json_quote(topic) || ',\"caused_by\":' || caused_by"
     " || ',\"state\":' || CAST(state AS TEXT) || '}' AS line"
-    " FROM stored_events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?)"
+    " FROM stored_events WHERE position > ? AND position <= ? ORDER BY position)"
 )
 
 
@@ -92,33 +92,30 @@ class LogReader:
         )
         return list(map(RawRow._make, found.fetchall()))
 
-    def lines(self, after: int, upto: int, limit: int) -> tuple[int, str]:
-        """The same as text for a bulk reader, one JSON object a line, and the last position. SQLite does the work."""
-        found = self._db.execute(_LINES, (after, upto, limit)).fetchone()
-        return int(found[0] or after), str(found[1] or "")
+    def lines(self, after: int, upto: int) -> bytes:
+        """The same for a bulk reader, one JSON object a line. SQLite does the work."""
+        return self._db.execute(_LINES, (after, upto)).fetchone()[0] or b""
 
-    def reach(self, after: int, upto: int, bytes_max: int) -> int:
-        """The last position up to which the output of these events fits; at least the next one."""
-        query = (
-            "SELECT position, json_extract(state, '$.data.size') FROM stored_events"
-            " WHERE position > ? AND position <= ? AND topic LIKE 'output.%' ORDER BY position"
-        )
-        room = bytes_max
-        for position, size in self._db.execute(query, (after, upto)):
-            room -= size
-            if room < 0:
-                return int(max(position - 1, after + 1))
-        return upto
+    def bodies(self, after: int, upto: int, bytes_max: int) -> tuple[int, list[tuple[int, str]]]:
+        """The last position up to which the texts of output events fit, at least the next one; and these texts.
 
-    def bodies(self, after: int, upto: int) -> list[tuple[int, str]]:
-        """The texts of output events, undecodable bytes replaced."""
+        Undecodable bytes are replaced.
+        """
         from adapters.compress import unpack
 
         found = self._db.execute(
             "SELECT position, codec, data FROM bodies WHERE position > ? AND position <= ? ORDER BY position",
             (after, upto),
         )
-        return [(position, unpack(codec, data).decode("utf-8", "replace")) for position, codec, data in found]
+        texts: list[tuple[int, str]] = []
+        room = bytes_max
+        for position, codec, data in found:
+            body = unpack(codec, data)
+            room -= len(body)
+            if room < 0 and position > after + 1:
+                return position - 1, texts
+            texts.append((position, body.decode("utf-8", "replace")))
+        return upto, texts
 
     def running(self) -> list[tuple[str, str, str]]:
         """Claimed tasks: task, run, dispatcher."""
@@ -161,7 +158,10 @@ class LogReader:
 
     def last_run_of(self, task: str) -> str | None:
         """The newest run of a task."""
-        query = "SELECT run FROM run_index WHERE task = ? ORDER BY claimed DESC LIMIT 1"
+        query = (
+            "SELECT state->>'$.data.run' FROM stored_events WHERE originator_id = ? AND topic LIKE 'task.claimed.v%'"
+            " ORDER BY originator_version DESC LIMIT 1"
+        )
         found = self._db.execute(query, (task,)).fetchone()
         return found[0] if found else None
 

@@ -4,7 +4,7 @@ import hashlib
 import sqlite3
 import struct
 
-from domain.events import Recorded, RunFinished, TaskClaimed, TaskQueued
+from domain.events import Recorded, RunFinished, TaskClaimed, TaskEvent, TaskQueued
 from domain.task import CLAIMABLE, index_change
 
 SCHEMA = 1
@@ -21,7 +21,7 @@ TABLES = (
     "CREATE TRIGGER gapless BEFORE INSERT ON stored_events WHEN NEW.position IS NOT"
     " (SELECT coalesce(max(position), 0) + 1 FROM stored_events) OR EXISTS (SELECT 1 FROM stored_events"
     " WHERE originator_id = NEW.originator_id AND originator_version = NEW.originator_version)"
-    " BEGIN SELECT RAISE(ABORT, 'not the next event'); END",
+    " BEGIN SELECT RAISE(ROLLBACK, 'not the next event'); END",
     # what may have to be erased lies apart from the events, which hold digests only
     "CREATE TABLE bodies(position INTEGER PRIMARY KEY, codec INTEGER NOT NULL, data BLOB NOT NULL) STRICT",
     "CREATE TABLE blobs(scope TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, codec INTEGER NOT NULL,"
@@ -29,22 +29,26 @@ TABLES = (
     "CREATE TABLE salts(stream TEXT PRIMARY KEY, salt BLOB NOT NULL) STRICT, WITHOUT ROWID",
 )
 
-# ready: 0 not claimable, 1 claimable in the order of claims, 2 claimable once due_at_us is reached
+# ready: 0 not claimable, 1 claimable in the order of claims, 2 claimable once due_at_us is reached. Rows lie in the
+# order of the log, so that those which change together share pages; an index has only the rows that are looked for.
 INDEX = (
-    "CREATE TABLE task_index(task TEXT PRIMARY KEY, status TEXT NOT NULL, ready INTEGER NOT NULL,"
-    " priority INTEGER NOT NULL, queued INTEGER NOT NULL, due_at_us INTEGER NOT NULL, run TEXT NOT NULL,"
-    " dispatcher TEXT NOT NULL) STRICT, WITHOUT ROWID",
-    "CREATE INDEX task_ready ON task_index(priority DESC, queued) WHERE ready = 1",
+    "CREATE TABLE task_index(queued INTEGER PRIMARY KEY, task TEXT NOT NULL UNIQUE, status TEXT NOT NULL,"
+    " ready INTEGER NOT NULL, priority INTEGER NOT NULL, due_at_us INTEGER NOT NULL, run TEXT NOT NULL,"
+    " dispatcher TEXT NOT NULL, thread TEXT NOT NULL, profile TEXT NOT NULL) STRICT",
+    "CREATE INDEX task_ready ON task_index(priority DESC) WHERE ready = 1",
     "CREATE INDEX task_waiting ON task_index(due_at_us) WHERE ready = 2",
-    "CREATE INDEX task_queued ON task_index(queued)",
-    "CREATE INDEX task_status ON task_index(status, queued)",
-    "CREATE TABLE run_index(run TEXT PRIMARY KEY, task TEXT NOT NULL, claimed INTEGER NOT NULL, state TEXT NOT NULL)"
-    " STRICT, WITHOUT ROWID",
-    "CREATE INDEX run_claimed ON run_index(claimed)",
-    "CREATE INDEX run_task ON run_index(task, claimed)",
+    "CREATE INDEX task_running ON task_index(status) WHERE status = 'running'",
+    "CREATE INDEX task_parked ON task_index(run) WHERE run <> '' AND status IN ('waiting_for_approval', 'blocked')",
+    "CREATE INDEX task_thread ON task_index(thread) WHERE thread <> ''",
+    "CREATE TABLE run_index(claimed INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, task TEXT NOT NULL,"
+    " state TEXT NOT NULL) STRICT",
 )
 
+# a refused event ends its transaction; to end the statement alone, SQLite would copy each page that an insert touches
+INSERT = "INSERT OR ROLLBACK INTO stored_events VALUES (?,?,?,?,?,?,?)"
+
 _HEAD = struct.Struct(">32sQQQII").pack
+_sha256 = hashlib.sha256
 GENESIS = bytes(32)
 
 
@@ -54,21 +58,26 @@ def link(  # noqa: PLR0913, PLR0917  # every column is covered
     """The chain hash of an event: SHA-256 over the previous hash and every column, with lengths in the header."""
     kind = name.encode()
     header = _HEAD(prev, position, version, caused_by, len(kind), len(state))
-    return hashlib.sha256(header + stream.encode() + kind + state).digest()
+    return _sha256(b"".join((header, stream.encode(), kind, state))).digest()
+
+
+_CONCERNED = frozenset((*TaskEvent.__args__, RunFinished))
 
 
 class IndexRows:
     """Changes of the claim index, collected and written in a few statements. What counts is a row's last change."""
 
     def __init__(self) -> None:
-        self._tasks: list[tuple[str, str, int, int, int, int]] = []
-        self._runs: list[tuple[str, str, int]] = []
+        self._tasks: list[tuple[int, str, str, int, int, int, str, str]] = []
+        self._runs: list[tuple[int, str, str]] = []
         self._changed: dict[str, tuple[str, int, int, str, str, str]] = {}
         self._ended: dict[str, tuple[str, str]] = {}
 
     def add(self, event: Recorded, position: int) -> None:
         """Take in what an event changes."""
         data = event.data
+        if type(data) not in _CONCERNED:
+            return
         if isinstance(data, RunFinished):
             self._ended[event.stream] = (data.state, event.stream)
             return
@@ -77,17 +86,18 @@ class IndexRows:
             return
         ready = 0 if change.status not in CLAIMABLE else 2 if change.due_at_us else 1
         if isinstance(data, TaskQueued):
-            self._tasks.append((event.stream, change.status, ready, data.priority, position, change.due_at_us))
+            wanted = (data.priority, change.due_at_us, data.thread, data.profile)
+            self._tasks.append((position, event.stream, change.status, ready, *wanted))
             return
         if isinstance(data, TaskClaimed) and not data.resumed:
-            self._runs.append((data.run, event.stream, position))
+            self._runs.append((position, data.run, event.stream))
         row = (change.status, ready, change.due_at_us, change.run, change.dispatcher, event.stream)
         self._changed[event.stream] = row
 
     def write(self, cursor: sqlite3.Cursor) -> None:
         """Bring the tables up to date: new rows before changes."""
         if self._tasks:
-            cursor.executemany("INSERT INTO task_index VALUES (?, ?, ?, ?, ?, ?, '', '')", self._tasks)
+            cursor.executemany("INSERT INTO task_index VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?)", self._tasks)
         if self._runs:
             cursor.executemany("INSERT INTO run_index VALUES (?, ?, ?, 'running')", self._runs)
         if self._changed:
@@ -100,7 +110,23 @@ class IndexRows:
         self._tasks, self._runs, self._changed, self._ended = [], [], {}, {}
 
 
-READY = "SELECT task FROM task_index WHERE ready = 1 ORDER BY priority DESC, queued LIMIT ?"
+# the position at which the next run of a task was claimed: claims by which the same run goes on are in no index
+NEXT_CLAIM = (
+    "SELECT coalesce(min(claimed), 1 << 62) FROM stored_events JOIN run_index ON claimed = position"
+    " WHERE originator_id = ? AND topic LIKE 'task.claimed.v%' AND position > ?"
+)
+# of a thread only the oldest task that is not over: messages do not overtake each other
+_TURN = (
+    "(thread = '' OR NOT EXISTS (SELECT 1 FROM task_index o WHERE o.thread = t.thread AND o.thread <> ''"
+    " AND o.queued < t.queued AND o.status IN ('pending', 'retryable_failure', 'running', 'waiting_for_approval')))"
+)
+READY = (
+    f"SELECT task FROM task_index t WHERE ready = 1 AND {_TURN}"  # noqa: S608  # our own text
+    " AND (profile = '' OR profile NOT IN (SELECT value FROM json_each(?))) ORDER BY priority DESC, queued LIMIT ?"
+)
+READY_OR_DUE = READY.replace("ready = 1", "(ready = 1 OR (ready = 2 AND due_at_us <= ?))")
+RUNNING_PROFILES = "SELECT profile, count(*) FROM task_index WHERE status = 'running' GROUP BY profile"
+THREADS = "SELECT thread FROM task_index WHERE thread <> '' GROUP BY thread ORDER BY min(queued)"
 PROMOTE = "UPDATE task_index SET ready = 1 WHERE ready = 2 AND due_at_us <= ?"
 NEXT_DUE = "SELECT min(due_at_us) FROM task_index WHERE ready = 2"
 RUNNING = "SELECT task, run, dispatcher FROM task_index WHERE status = 'running' ORDER BY queued"

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import secrets
 import time
 import uuid
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ class RandomIds:
 
     def salt(self) -> bytes:
         """See domain.ports.Ids."""
-        return secrets.token_bytes(16)
+        return os.urandom(16)
 
 
 class CountedIds:

@@ -22,6 +22,8 @@ GROWTH_MAX = 1.5
 
 def measure() -> list[Row]:
     with harness.folder() as folder:
+        os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")  # as an installed program has it
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         logs = {count: _Home(folder / str(count), count) for count in (SMALL, LARGE)}
         work = _Home(folder / "work", 0)
         found = harness.rounds(

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import typer
 
 from commands import documents
-from commands.options import invocation
+from commands.invocation import invocation
+from commands.surroundings import conversation
 from commands.wiring import Runtime
-from domain import agents, errors
+from domain import agents, errors, routing
 from domain.config import AGENT
 
 
@@ -38,7 +40,7 @@ def agent_document(
         raise errors.Invalid(where="--cancel-on", why="watches a command; put it behind --")
     else:
         payload["goal"] = goal
-        _check_serves(runtime, profile, controller)
+        check_serves(runtime, profile, controller)
     if controller:
         payload["controller"] = controller
         _known_controller(runtime, controller)
@@ -70,7 +72,7 @@ def _known_controller(runtime: Runtime, name: str) -> None:
         raise errors.UnknownController(name=name, known=", ".join(known))
 
 
-def _check_serves(runtime: Runtime, profile: str, controller: str) -> None:
+def check_serves(runtime: Runtime, profile: str, controller: str) -> None:
     """A goal in words needs somebody who understands words."""
     if not controller:
         controller = agents.profile(runtime.config, profile).controller
@@ -81,3 +83,39 @@ def _check_serves(runtime: Runtime, profile: str, controller: str) -> None:
             " a profile that has one with --agent, or run a command with -- ARGV"
         )
         raise errors.Invalid(where="the goal", why=why)
+
+
+def routed_document(runtime: Runtime, *, goal: str, agent: str, thread: str = "") -> dict[str, Any]:
+    """The task input of a goal whose profile is chosen: by name, by the thread, by rules, by a model, by default.
+
+    Raises UnknownProfile, and Invalid where nothing chooses one.
+    """
+    given = routing.Input(text=goal, source="cli", kind="goal", requested=agent, thread_profile=_of(runtime, thread))
+    routed = routing.route(runtime.config, given)
+    texts: tuple[bytes, ...] = ()
+    if routed is None and runtime.config.routing.model:
+        from commands.router import ask
+
+        routed, texts = ask(runtime, given)
+    routed = routed or routing.default(runtime.config, given)
+    if routed is None:
+        why = "no rule of [routing] matches and it has no default; name a profile with --agent (rt profile list)"
+        raise errors.Invalid(where="the goal", why=why)
+    return {
+        "kind": "goal",
+        "source": "cli",
+        "subject": "".join(each if each.isprintable() else " " for each in goal)[:200],
+        "payload": {"goal": goal, "cwd": str(Path.cwd())},
+        "requested_adapter": AGENT,
+        "requested_profile": routed.selected,
+        "thread": thread or None,
+        "routing": msgspec.to_builtins(routed) | {"texts": [text.decode() for text in texts]},
+    }
+
+
+def _of(runtime: Runtime, thread: str) -> str:
+    """The profile of a thread: that of its latest message."""
+    if not thread or not (runtime.home.state / "log.db").exists():
+        return ""
+    spoken = conversation(runtime.readable, thread, most=1)
+    return spoken[-1].profile if spoken else ""

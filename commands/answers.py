@@ -21,6 +21,7 @@ from domain.payload import Fact
 from domain.ports import Log, RunView
 
 _TRIES = 20  # against a run that is busy appending
+_LATE = "as nobody answered in time"
 
 
 class Asked(NamedTuple):
@@ -158,6 +159,8 @@ def _answer(
         found = asked(log, run, call)
         if digest and digest != found.approval.digest:
             raise errors.ApprovalChanged(call=found.approval.call, run=run[:8], digest=found.approval.digest[:12])
+        if 0 < found.approval.expires_at_us <= who.at_us:  # also where no dispatcher has noticed yet
+            raise errors.ApprovalResolved(call=found.approval.call, run=run[:8], how="given up", by=_LATE)
         happened = fact(found)
         for text in happened.texts.values():
             check_text(text.decode(), "the answer")

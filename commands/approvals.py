@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from commands import answers, documents, options, render
-from commands.options import invocation
+from commands.invocation import invocation
 from commands.recover import read_tip
 from commands.surroundings import grants as standing
 from commands.wiring import Runtime

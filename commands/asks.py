@@ -21,7 +21,7 @@ from domain.ports import HttpFailed, Piece, Request
 from domain.setup import Model, Setup
 
 _ACTOR = "controller:"
-_STREAMS = {"stdout": "content", "stderr": "reasoning"}  # the chunker knows two streams; a model has two of its own
+_PAUSE_S_MAX = 86_400
 
 
 def answered(
@@ -129,7 +129,10 @@ class ModelAsk(_Errand):
         if not 200 <= response.status < 300:  # noqa: PLR2004  # what HTTP calls success
             wait = retry_after_us(response.headers.get("retry-after", ""), self._world.clock.now_us())
             return self._answer(cause=f"http:{response.status}", answer=response.body[:4096], retry_after_us=wait)
-        if self._assembler is None or "event-stream" not in response.headers.get("content-type", "event-stream"):
+        if (
+            self._assembler is None
+            or "event-stream" not in response.headers.get("content-type", "event-stream").lower()
+        ):
             return self._answer(answer=response.body)
         whole = self._assembler.whole()
         return self._answer(cause="cut_stream") if whole is None else self._answer(answer=whole)
@@ -191,14 +194,15 @@ class ModelAsk(_Errand):
 
 def retry_after_us(value: str, now_us: int) -> int:
     """The pause that a server asks for, in seconds or as a date (RFC 9110, section 10.2.3); 0 for none."""
-    if value.strip().isdecimal():
-        return min(int(value), 86_400) * 1_000_000
+    value = value.strip()
+    if value.isascii() and value.isdecimal():
+        return min(int(value[:20]), _PAUSE_S_MAX) * 1_000_000
     try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
+        moment = parsedate_to_datetime(value[:100])
+    except (ValueError, TypeError, OverflowError, IndexError):  # whatever a server writes there
         return 0
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
-    return max(0, min(int(since.total_seconds() * 1_000_000) - now_us, 86_400_000_000))
+    return max(0, min(int(since.total_seconds() * 1_000_000) - now_us, _PAUSE_S_MAX * 1_000_000))
 
 
 class ProcessAsk:

@@ -94,7 +94,11 @@ def _early_cancel(runtime: Runtime, controller: str) -> int:
         ),
     )
     _configure(
-        runtime, controller, rules, ToolConfig(kind="local-process", description="Run the program."), sys.executable
+        runtime,
+        controller,
+        rules,
+        ToolConfig(kind="local-process", description="Run the program.", timeout_s=65),
+        sys.executable,
     )
     document = _document(
         "demo: end a doomed program early",

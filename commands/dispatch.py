@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
+from commands import slots
 from commands.drive import Driver
 from commands.recover import expire, recover
 from commands.world import World
@@ -74,11 +75,12 @@ class Dispatcher:
             await self._end_all()
             self._world.liveness.drop(self.id)
 
-    def take(self, task: Task, claim: Recorded) -> None:
-        """Drive a task that this dispatcher claimed while it was taken in, and claim no other."""
+    def take(self, task: Task, claim: Recorded | None) -> None:
+        """Drive a task that this dispatcher claimed while it was taken in, or when its turn comes; claim no other."""
         self._only = task.task
-        assert isinstance(claim.data, TaskClaimed), "a run begins with a claim"
-        self._start(task, claim, claim.data.run)
+        if claim is not None:
+            assert isinstance(claim.data, TaskClaimed), "a run begins with a claim"
+            self._start(task, claim, claim.data.run)
 
     async def _claim(self, most: int | None) -> None:
         """Pick and append in one transaction: exact order, no lost races."""
@@ -94,7 +96,7 @@ class Dispatcher:
             picked.clear()
             if view.paused():
                 return None
-            wanted = [self._only] if self._only else view.ready(now_us, free)
+            wanted = slots.wanted(view, self._world.config, now_us, free, only=self._only)
             events = [event for task in wanted for event in self._claims(view, task, now_us, picked)]
             return Put(events=tuple(events)) if events else None
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,6 +58,7 @@ def load_config(home: Home) -> "Config":
     """The configuration, checked as a whole. Raises InvalidConfig."""
     import tomllib
 
+    from domain.agent_checks import check
     from domain.config import Config, parse
 
     path = home.config_file
@@ -73,4 +75,26 @@ def load_config(home: Home) -> "Config":
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (ValueError, RecursionError) as problem:
         raise errors.InvalidConfig(where=str(path), why=f"does not parse: {problem}") from None
-    return parse(document, path.name)
+    config = parse(_with_workspace(document, path), path.name)
+    check(config, path.name)
+    return config
+
+
+def _with_workspace(document: object, path: Path) -> object:
+    """The document with what its workspace folder says; what stands in the file itself wins."""
+    if not isinstance(document, dict) or not isinstance(document.get("workspace"), str) or not document["workspace"]:
+        return document
+    from adapters.workspace import read
+    from domain.workspace import compile_workspace
+
+    made, warnings = compile_workspace(read(path.parent / document["workspace"]))
+    for text in warnings:
+        sys.stderr.write(f"warning: {text}\n")
+    merged = dict(document)
+    for table, value in made.items():
+        own = document.get(table)
+        if isinstance(value, list):
+            merged[table] = [*(own or []), *value]
+        else:
+            merged[table] = value | own if isinstance(own, dict) else value
+    return merged

@@ -13,7 +13,7 @@ from adapters.head_record import HeadRecord
 from adapters.log_reader import SQLITE_VERSION
 from commands import options, render
 from commands.home import CONFIG, STATE
-from commands.options import invocation
+from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
 

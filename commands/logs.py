@@ -12,7 +12,7 @@ from adapters.head_record import HeadRecord
 from adapters.log_read import ReadLog
 from commands import follow, options, render
 from commands.home import load_config
-from commands.options import invocation
+from commands.invocation import invocation
 from commands.runs import event_document
 from domain import errors
 from domain.bounds import FOLLOW_POLL_S, PAGE_EVENTS_MAX

@@ -1,12 +1,10 @@
-"""Options and arguments that return in several commands, and the invocation that they build on."""
+"""Options and arguments that return in several commands."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from commands import home as homes
-from commands.wiring import Runtime
+from commands.invocation import invocation
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id, unique prefix of an id, @last or @failed.")]
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Id, unique prefix of an id, @last or @failed.")]
@@ -15,24 +13,6 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most 
 Before = Annotated[int | None, typer.Option("--before", min=1, help="Only what began before this position.")]
 Reason = Annotated[str, typer.Option("--reason", help="Recorded with the event.")]
 Concurrency = Annotated[int | None, typer.Option("--concurrency", min=1, max=256, help="Runs side by side.")]
-
-
-@dataclass
-class Invocation:
-    """The global options, and what stood behind `--`."""
-
-    home: str | None = None
-    config: str | None = None
-    actor: str | None = None
-    debug: bool = False
-    tail: tuple[str, ...] | None = None  # None: there was no `--`
-
-    def runtime(self, *, create: bool = False) -> Runtime:
-        """The runtime of the nearest home. Raises HomeNotFound."""
-        return Runtime(homes.find(self.home, self.config, create=create), self.actor)
-
-
-invocation = Invocation()  # one process, one invocation: set by `commands.cli.main`
 
 
 def no_tail() -> None:

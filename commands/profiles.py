@@ -6,7 +6,7 @@ import msgspec
 import typer
 
 from commands import options, render
-from commands.options import invocation
+from commands.invocation import invocation
 from domain import agents
 
 app = typer.Typer(no_args_is_help=True)

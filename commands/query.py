@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from commands import documents, options, render
-from commands.options import invocation
+from commands.invocation import invocation
 from domain import errors
 from domain.bounds import SQL_ROWS_MAX
 

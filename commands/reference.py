@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from commands.cli import build
+from commands.app import build
 from domain import bounds, errors
 from domain.events import REGISTRY, UPCASTS, Fact, topic
 
@@ -92,6 +92,7 @@ def _limits() -> str:
 
 
 def _sql() -> str:
+    from projections.agent_tables import VIEWS
     from projections.tables import COLUMNS, TABLE_DOCS
 
     parts = [
@@ -103,6 +104,9 @@ def _sql() -> str:
     for table, meaning in TABLE_DOCS.items():
         rows = [(f"`{name}`", kind, text) for name, (kind, text) in COLUMNS[table].items()]
         parts += [f"## `{table}`: {meaning}", "", _table("", ("column", "type", "meaning"), rows).strip(), ""]
+    for view, (meaning, _, columns) in VIEWS.items():
+        described = [(f"`{name}`", text) for name, text in columns.items()]
+        parts += [f"## `{view}`: {meaning}", "", _table("", ("column", "meaning"), described).strip(), ""]
     return "\n".join(parts)
 
 

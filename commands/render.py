@@ -5,7 +5,6 @@ Whatever tools or strangers wrote goes through `clean` before it reaches a termi
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -142,6 +141,8 @@ def moment_us(at_us: int) -> str:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Columns without borders; cut to the width of a terminal, never in a pipe."""
+    import shutil
+
     shown = [
         [("" if cell is None else str(cell)) if _is_ours(cell) else line(str(cell)) for cell in row] for row in rows
     ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from commands import options, render
-from commands.options import invocation
+from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
 from replays.replay import Replayed

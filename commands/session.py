@@ -35,8 +35,7 @@ def run_here(runtime: Runtime, document: dict[str, Any], *, as_json: bool, print
 
         async def begin() -> None:
             taken.append(take_in(runtime, accepted, dispatcher=dispatcher.id))
-            if taken[0].claim is not None:
-                dispatcher.take(task(), taken[0].claim)
+            dispatcher.take(task(), taken[0].claim)
 
         await dispatcher.work(begin=begin, until=lambda: task().status not in CLAIMABLE | {Status.RUNNING})
 

@@ -4,13 +4,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from commands import render
+from commands import render, slots
 from commands.wiring import Runtime
 from domain import errors
 from domain import task as tasks
+from domain.agent_events import ThreadMessage
 from domain.events import Blob, Put, Recorded, TaskClaimed
-from domain.ids import keyed_task
+from domain.ids import keyed_task, text_of, thread_stream
 from domain.intake import Accepted, accept
+from domain.ports import LogView
+from domain.task import Status
 
 
 class Taken(NamedTuple):
@@ -34,33 +37,74 @@ def check(runtime: Runtime, document: object) -> Accepted:
 
 
 def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Taken:
-    """Append a task; with a dispatcher, claim it in the same transaction.
+    """Append a task; with a dispatcher, claim it in the same transaction, where there is a slot and it is its turn.
 
     The same key twice is the same task: the second one is answered with the first one's id, or refused when its
     content differs.
     """
     task = keyed_task(accepted.key) if accepted.key else runtime.ids.new()
+    run = runtime.ids.new() if dispatcher else ""
     at_us = runtime.clock.now_us()
-    queued = Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=accepted.event, correlation=task)
-    events = [queued]
-    if dispatcher:
-        state = tasks.fold([queued])
-        assert state is not None, "a queued task has a state"
-        data = tasks.claim(state, run=runtime.ids.new(), dispatcher=dispatcher)
-        actor = f"system:{dispatcher}"
-        events.append(
-            Recorded(stream=task, version=2, at_us=at_us, actor=actor, data=data, correlation=task, caused_by=-1)
+    actor = f"system:{dispatcher}"
+    thread = accepted.event.thread
+    made: list[Recorded] = []
+
+    def work(view: LogView) -> Put:
+        queued = Recorded(
+            stream=task, version=1, at_us=at_us, actor=runtime.actor, data=accepted.event, correlation=task
         )
-    result = runtime.log.append([Put(events=tuple(events), blobs=(Blob(task, accepted.payload),))])[0]
+        made[:] = [queued]
+        free = slots.has_room(view, runtime.config, accepted.event.profile)
+        if dispatcher and free and not (thread and _is_busy(view, thread)):
+            state = tasks.fold([queued])
+            assert state is not None, "a queued task has a state"
+            data = tasks.claim(state, run=run, dispatcher=dispatcher)
+            made.append(
+                Recorded(stream=task, version=2, at_us=at_us, actor=actor, data=data, correlation=task, caused_by=-1)
+            )
+        if thread:
+            made.append(_message(view, runtime, accepted, task, at_us, -len(made)))
+        texts = [accepted.payload, *accepted.texts]
+        return Put(events=tuple(made), blobs=tuple(Blob(task, text) for text in texts))
+
+    result = runtime.log.append([work])[0]
     if isinstance(result, errors.StreamConflict) and accepted.key:
         return _known(runtime, task, accepted)
     if isinstance(result, Exception):
         raise result
     claim = None
-    if dispatcher:
-        claim = msgspec.structs.replace(events[1], position=result[1])
-        assert isinstance(claim.data, TaskClaimed), "the second event is the claim"
+    if len(made) > 1 and isinstance(made[1].data, TaskClaimed):
+        claim = msgspec.structs.replace(made[1], position=result[1])
     return Taken(task, accepted, deduplicated=False, position=result[-1], claim=claim)
+
+
+def _is_busy(view: LogView, thread: str) -> bool:
+    """Whether an earlier message of the thread is still being answered."""
+    for event in view.stream(thread_stream(thread)):
+        if isinstance(event.data, ThreadMessage):
+            state = view.task(event.data.task)
+            if state is not None and state.status in tasks.CLAIMABLE | {Status.RUNNING, Status.WAITING_FOR_APPROVAL}:
+                return True
+    return False
+
+
+def _message(view: LogView, runtime: Runtime, accepted: Accepted, task: str, at_us: int, caused_by: int) -> Recorded:
+    stream = thread_stream(accepted.event.thread)
+    said = ThreadMessage(
+        thread=accepted.event.thread,
+        task=task,
+        text=text_of(accepted.texts[0]),
+        profile=accepted.event.profile,
+    )
+    return Recorded(
+        stream=stream,
+        version=view.version(stream) + 1,
+        at_us=at_us,
+        actor=runtime.actor,
+        data=said,
+        correlation=task,
+        caused_by=caused_by,
+    )
 
 
 def _known(runtime: Runtime, task: str, accepted: Accepted) -> Taken:

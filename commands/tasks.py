@@ -8,7 +8,7 @@ import typer
 
 from commands import options, render
 from commands.cancel import cancel_task, fulfil
-from commands.options import invocation
+from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
 from domain.bounds import REASON_CHARS_MAX

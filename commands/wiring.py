@@ -1,8 +1,6 @@
 """The composition root: which adapter stands behind which port, for one invocation of the program."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -15,6 +13,8 @@ from commands import home as homes
 from domain import errors
 
 if TYPE_CHECKING:
+    import tempfile
+
     from adapters.log_read import ReadLog
     from adapters.log_sqlite import SqliteLog
     from adapters.redact import Secrets
@@ -95,6 +95,9 @@ class Runtime:
 
         if os.access(self.home.state, os.W_OK):
             return Projection(self.home.state, self.reader, progress)
+        import shutil
+        import tempfile
+
         self._private = tempfile.TemporaryDirectory(prefix="rt-projection-")
         folder = Path(self._private.name)
         if (self.home.state / FILE).exists():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands import documents, options, render
-from commands.options import invocation
+from commands.invocation import invocation
 from commands.taking_in import announce, check, take_in
 from domain import errors
 from domain.config import BUILT_IN

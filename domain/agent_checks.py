@@ -1,20 +1,24 @@
 """What a configuration of agents must hold: names that resolve, rules that do not contradict each other."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from domain import errors, tools
-from domain.agent_config import MODELS, TOOLS, ControllerConfig, PolicyConfig, ProfileConfig, ToolConfig
+from domain.agent_config import MODELS, TOOLS, ControllerConfig, ModelConfig, PolicyConfig, ProfileConfig, ToolConfig
 from domain.agents import controllers, profiles
 from domain.config import Config
+from domain.policies import matches
 from domain.setup import Wanted
 
 
 def check(config: Config, source: str) -> None:
     """Names that resolve, rules that do not contradict each other. Raises InvalidConfig naming the field."""
-    for name, model in config.controllers.items():
-        _check_controller(config, name, model, f"{source}: controllers.{name}")
+    for name, model in config.models.items():
+        _check_model(model, f"{source}: models.{name}")
+    for name, controller in config.controllers.items():
+        _check_controller(config, name, controller, f"{source}: controllers.{name}")
     for name, tool in config.tools.items():
         _check_tool(tool, f"{source}: tools.{name}")
     for name, each in config.profiles.items():
@@ -29,6 +33,9 @@ def _check_profile(config: Config, each: ProfileConfig, where: str) -> None:
         _known(wanted, TOOLS | config.tools, f"{where}.tools[{at}]", "tool")
     for wanted in each.approvals:
         _known(wanted, dict.fromkeys(each.tools), f"{where}.approvals", "tool of this profile")
+    for at, item in enumerate(each.middleware):
+        for wanted in getattr(item, "tools", ()):
+            _known(wanted, dict.fromkeys(each.tools), f"{where}.middleware[{at}].tools", "tool of this profile")
     if each.program == "chat" and controllers(config)[each.controller].kind != "openai":
         why = "a chat needs a model: a controller of kind openai"
         raise errors.InvalidConfig(where=f"{where}.controller", why=why)
@@ -47,26 +54,44 @@ def _check_routing(config: Config, source: str) -> None:
         _known(config.routing.model, MODELS | config.models, f"{source}: routing.model", "model")
 
 
+_NO_DEADLINE = "expected more than 0: what never answers would never end"
+
+
+def _check_model(model: ModelConfig, where: str) -> None:
+    if not re.fullmatch(r"https?://[^\s/@?#\\]+(?:/[^\s@?#\\]*)?", model.base_url):
+        why = f"expected http(s)://host[:port][/path] without a user or a query, got {model.base_url[:100]!r}"
+        raise errors.InvalidConfig(where=f"{where}.base_url", why=why)
+    if not model.timeout_s:
+        raise errors.InvalidConfig(where=f"{where}.timeout_s", why=_NO_DEADLINE)
+
+
 def _check_controller(config: Config, name: str, found: ControllerConfig, where: str) -> None:
     if name in config.models:
         raise errors.InvalidConfig(where=where, why=f"there is a model {name!r} too; one of them needs another name")
     if found.kind == "openai":
         _known(found.model, MODELS | config.models, f"{where}.model", "model")
-    if found.kind == "command" and not found.argv:
+    if found.kind == "command" and not (found.argv and found.argv[0]):
         raise errors.InvalidConfig(where=f"{where}.argv", why="a controller of kind command needs a program to ask")
+    if any("\0" in each for each in found.argv):
+        raise errors.InvalidConfig(where=f"{where}.argv", why="expected texts without NUL characters")
+    if found.kind == "command" and not found.timeout_s:
+        raise errors.InvalidConfig(where=f"{where}.timeout_s", why=_NO_DEADLINE)
     _check_rules(found, where)
 
 
 def _check_rules(found: ControllerConfig, where: str) -> None:
-    ids = [each.id for each in found.rules if each.id]
+    ids = [each.id or f"rule-{at}" for at, each in enumerate(found.rules, 1)]
     if len(ids) != len(set(ids)):
         raise errors.InvalidConfig(where=f"{where}.rules", why="two rules have the same id")
     for at, each in enumerate(found.rules):
-        kind = each.when.partition(":")[0]
+        kind, _, detail = each.when.partition(":")
         if kind not in _WHEN:
             raise errors.InvalidConfig(
                 where=f"{where}.rules[{at}].when", why=f"{each.when!r} is none of: {', '.join(_WHEN)}"
             )
+        if (kind in ("exit", "result") and detail not in ("", "ok", "failed")) or (kind == "phrase" and not detail):
+            why = f"{each.when!r}: expected {kind}:" + ("PHRASE" if kind == "phrase" else "ok or failed")
+            raise errors.InvalidConfig(where=f"{where}.rules[{at}].when", why=why)
         for number, call in enumerate(each.calls):
             try:
                 msgspec.convert(call, Wanted)
@@ -89,16 +114,39 @@ def _check_tool(tool: ToolConfig, where: str) -> None:
             where=f"{where}.hosts", why=f"a tool of kind {tool.kind} needs the hosts that it may reach"
         )
     if tool.kind == "ssh-command":
-        for at, host in enumerate(tool.hosts):
-            try:
-                tools.check_host(host)
-            except tools.WrongInput as problem:
-                raise errors.InvalidConfig(where=f"{where}.hosts[{at}]", why=str(problem)) from None
+        _check_ssh(tool, where)
+    if tool.kind == "http-request":
+        _check_http(tool, where)
+
+
+def _check_ssh(tool: ToolConfig, where: str) -> None:
+    for at, host in enumerate(tool.hosts):
+        try:
+            tools.check_host(host)
+        except tools.WrongInput as problem:
+            raise errors.InvalidConfig(where=f"{where}.hosts[{at}]", why=str(problem)) from None
+
+
+def _check_http(tool: ToolConfig, where: str) -> None:
+    for at, host in enumerate(tool.hosts):
+        if not re.fullmatch(r"https?://[^\s/@?#\\]+", host, re.IGNORECASE):
+            why = f"{host[:100]!r} is never met; expected http(s)://host[:port], without a path"
+            raise errors.InvalidConfig(where=f"{where}.hosts[{at}]", why=why)
+    for at, method in enumerate(tool.methods):
+        if not re.fullmatch("[A-Z]{3,10}", method):
+            why = f"{method[:20]!r} is none; expected capital letters, such as GET"
+            raise errors.InvalidConfig(where=f"{where}.methods[{at}]", why=why)
 
 
 def _known(name: str, there: Mapping[str, object], where: str, what: str) -> None:
     if name not in there:
         raise errors.InvalidConfig(where=where, why=f"no {what} {name!r}; there are: {', '.join(there) or 'none'}")
+
+
+def _meets(glob: str, there: Iterable[str], where: str, what: str) -> None:
+    """A rule that fits nothing forbids nothing: rather an error than a surprise."""
+    if not any(matches(glob, name) for name in there):
+        raise errors.InvalidConfig(where=where, why=f"no {what} is named {glob!r}; there are: {', '.join(there)}")
 
 
 def _check_policies(config: Config, source: str) -> None:
@@ -109,8 +157,10 @@ def _check_policies(config: Config, source: str) -> None:
         if each.id in ids:
             raise errors.InvalidConfig(where=f"{where}.id", why=f"two rules are called {each.id!r}")
         ids.add(each.id)
-        matches = msgspec.json.encode((each.tool, each.profile, each.origin, each.arguments, each.cost_over_usd))
-        other = seen.setdefault(matches, each)
+        _meets(each.tool, TOOLS | config.tools, f"{where}.tool", "tool")
+        _meets(each.profile, profiles(config), f"{where}.profile", "profile")
+        same = (each.tool, each.profile, each.origin, each.arguments, each.cost_over_usd)
+        other = seen.setdefault(msgspec.json.encode(same, order="sorted"), each)
         if other.effect != each.effect:
             why = f"{each.id!r} says {each.effect} where {other.id!r} says {other.effect}, for the same calls"
             raise errors.InvalidConfig(where=where, why=why)

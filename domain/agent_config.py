@@ -141,6 +141,43 @@ class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     history_bytes: Annotated[int, Meta(ge=0, le=4 * bounds.MIB)] = bounds.HISTORY_BYTES_MAX
 
 
+class TrimContext(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="trim-context", tag_field="kind"
+):
+    """Show the controller less of the window."""
+
+    bytes: Annotated[int, Meta(ge=1_024, le=1 << 20)]
+    events: Annotated[int, Meta(ge=4, le=1_000)] = 40
+
+
+class TrimHistory(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="trim-history", tag_field="kind"
+):
+    """Hand over only the end of a thread's history; how much is left out is said."""
+
+    messages: Count
+
+
+class CallLimits(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="call-limits", tag_field="kind"
+):
+    """Fewer decisions and tool calls."""
+
+    decisions: Count = 0
+    tool_calls: Count = 0
+
+
+class HumanApproval(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="human-approval", tag_field="kind"
+):
+    """Ask a person before each call of these tools; empty = of all."""
+
+    tools: tuple[str, ...] = ()
+
+
+Middleware = TrimContext | TrimHistory | CallLimits | HumanApproval
+
+
 class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An agent: who decides, with what, within which limits."""
 
@@ -156,6 +193,7 @@ class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_runs: Annotated[int, Meta(ge=0, le=bounds.CONCURRENCY_MAX)] = 0
     host_facing: bool = True
     memory: tuple[Literal["workspace", "agent", "thread", "user"], ...] = ()
+    middleware: tuple[Middleware, ...] = ()
 
 
 class RouteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -198,5 +236,6 @@ PROFILES: dict[str, ProfileConfig] = {
 }
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
     PricesConfig, ModelConfig, RuleConfig, ControllerConfig, ToolConfig, PatternConfig, PatternsConfig,
-    PolicyConfig, BudgetsConfig, LimitsConfig, ProfileConfig, RouteConfig, RoutingConfig,
+    PolicyConfig, BudgetsConfig, LimitsConfig, TrimContext, TrimHistory,
+    CallLimits, HumanApproval, ProfileConfig, RouteConfig, RoutingConfig,
 )  # fmt: skip

@@ -181,3 +181,72 @@ class GrantRevoked(Fact, frozen=True, kw_only=True, tag="policy.grant_revoked"):
 
     grant: str
     reason: str = ""
+
+
+# threads and memories: streams of their own
+
+
+class ThreadMessage(Fact, frozen=True, kw_only=True, tag="thread.message"):
+    """Somebody said something in a thread; `task` carries it out, and its completed run's answer is the reply."""
+
+    thread: str
+    task: str
+    text: Text
+    profile: str = ""
+
+
+class ThreadRestarted(Fact, frozen=True, kw_only=True, tag="thread.restarted"):
+    """The conversation begins anew: what came before, up to `after`, is history no longer."""
+
+    thread: str
+    after: int  # position of the last message that no longer counts
+    from_thread: str = ""
+
+
+class ThreadDeleted(Fact, frozen=True, kw_only=True, tag="thread.deleted"):
+    """The thread is gone from lists, searches and histories."""
+
+    thread: str
+    reason: str = ""
+
+
+class MemoryKept(Fact, frozen=True, kw_only=True, tag="memory.kept"):
+    """Something to remember, or its newer version. The text lies under the memory's own scope."""
+
+    TEXTS = ("text",)
+
+    key: str
+    scope: Literal["workspace", "agent", "thread", "user"]
+    owner: str
+    text: Text
+    from_run: str = ""
+    expires_us: int = 0
+
+
+class MemoryForgotten(Fact, frozen=True, kw_only=True, tag="memory.forgotten"):
+    """What was remembered under this key counts no longer."""
+
+    key: str
+    scope: Literal["workspace", "agent", "thread", "user"]
+    owner: str
+    reason: str = ""
+
+
+AgentRunEvent = (
+    ControllerAsked
+    | ControllerAnswered
+    | DecisionMade
+    | CallRefused
+    | ApprovalRequested
+    | ApprovalClosed
+    | CallApproved
+    | CallEdited
+    | CallRejected
+    | CallSettled
+    | ToolReturned
+    | RunResumed
+    | BudgetReached
+)
+PolicyEvent = GrantMade | GrantRevoked
+ThreadEvent = ThreadMessage | ThreadRestarted | ThreadDeleted
+MemoryEvent = MemoryKept | MemoryForgotten

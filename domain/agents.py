@@ -20,6 +20,7 @@ from domain.agent_config import (
 )
 from domain.bounds import ANSWER_STORED_BYTES_MAX, CONTROLLER_RETRY_S_MAX
 from domain.config import Config, to_us
+from domain.middleware import applied
 from domain.setup import (
     Book,
     Budgets,
@@ -95,7 +96,7 @@ def _command(argv: Sequence[str]) -> dict[str, Any]:
 
 def setup(config: Config, name: str, task: Given, grants: tuple[Grant, ...] = ()) -> Setup:
     """The frozen setup of a run of this profile. Raises UnknownProfile, UnknownController, InvalidConfig."""
-    chosen = profile(config, name)
+    chosen = applied(profile(config, name))
     controller = task.controller or chosen.controller
     return Setup(
         program=chosen.program,

@@ -97,4 +97,7 @@ HISTORY_BYTES_MAX: Final = 64 * KIB
 TRIGGERS_MAX: Final = 32  # named in one event; further ones are counted by kind
 PHRASE_CHARS_MAX: Final = 200
 GRANT_S_MAX: Final = 90 * 86_400.0
+WORKSPACE_FILES_MAX: Final = 1_000
+MEMORIES_MAX: Final = 20  # given to one run
+MEMORY_CHARS_MAX: Final = 4_000
 RUN_DEPTH_MAX: Final = 4

@@ -39,6 +39,7 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the dispatcher works."""
 
     concurrency: Annotated[int, Meta(ge=1, le=bounds.CONCURRENCY_MAX)] = bounds.CONCURRENCY
+    max_runs: Annotated[int, Meta(ge=0, le=100_000)] = 0  # of all dispatchers together; 0 = no limit
     kill_grace_s: Annotated[float, Meta(ge=0, le=bounds.GRACE_S_MAX)] = bounds.GRACE_S
     output_max_bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = bounds.OUTPUT_BYTES_MAX
 
@@ -76,6 +77,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     work: Work = Work()
     secrets: SecretSources = SecretSources()
     adapters: dict[Name, Adapter] = {}
+    workspace: str = ""  # a folder of documents that belong to this configuration
     models: dict[Name, ModelConfig] = {}
     controllers: dict[Name, ControllerConfig] = {}
     tools: dict[Name, ToolConfig] = {}

@@ -36,6 +36,7 @@ from domain.payload import Fact
 from domain.plan import Plan
 from domain.setup import Rule, Wanted
 
+_AT_ONCE_MAX = 100  # decisions that follow from one fact
 Named = Literal["wait", "tool", "cancel", "finish", "ask", "none"]
 
 
@@ -51,7 +52,7 @@ def decide(plan: Plan, fact: Fact) -> None:  # noqa: C901  # one arm a fact
                 _resume(plan, "answered")
             return  # else the dispatcher that drives the run says when it goes on, and by which policy
         case CallSettled():
-            if plan.run.parked and not mind.unknown(plan.mind):
+            if plan.run.parked:
                 _resume(plan, "settled")
             return
         case RunOwnerLost():
@@ -73,7 +74,8 @@ def decide(plan: Plan, fact: Fact) -> None:  # noqa: C901  # one arm a fact
 
 
 def _resume(plan: Plan, cause: str) -> None:
-    if plan.run.status.value != "resuming":
+    """Go on, unless it is not known whether something happened: that comes first."""
+    if plan.run.status.value != "resuming" and not mind.unknown(plan.mind):
         plan.add(TaskResumed(run=plan.run.run, cause=cause))
 
 
@@ -116,6 +118,7 @@ def _timer(plan: Plan, fact: TimerFired) -> None:
 
 def _go_on(plan: Plan) -> None:
     """Ask or decide, again and again, until the run ends, waits for something, or was handed to a person."""
+    decisions = plan.mind.decisions
     while not plan.run.ended and not plan.run.parked:
         known = plan.mind
         if known.finishing is not None:
@@ -129,7 +132,10 @@ def _go_on(plan: Plan) -> None:
             if mind.pending(known):
                 _park(plan)
                 return
-        _step(plan)
+        if known.decisions - decisions >= _AT_ONCE_MAX:  # a table that goes in circles, and no budget that ends it
+            plan.add(BudgetReached(budget="stuck", limit=_AT_ONCE_MAX, used=_AT_ONCE_MAX))
+        else:
+            _step(plan)
 
 
 def _step(plan: Plan) -> None:

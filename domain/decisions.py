@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from domain.bounds import JSON_DEPTH_MAX
 from domain.setup import Wanted
 
 _Seconds = Annotated[float, Meta(ge=0, le=86_400)]
@@ -70,15 +71,38 @@ class Read(msgspec.Struct, frozen=True):
     ignored: tuple[str, ...] = ()
 
 
-_FENCED = re.compile(r"^\s*```[a-zA-Z]{0,10}\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
+_LANGUAGE = re.compile(r"[a-zA-Z]{0,10}[ \t\r]*")
+_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def _unfenced(text: str) -> str:
+    """What stands between the fences of a text that is nothing but one fenced block; else the text."""
+    text = text.strip()
+    if len(text) < 6 or not (text.startswith("```") and text.endswith("```")):  # noqa: PLR2004  # two fences
+        return text
+    language, newline, inside = text[3:-3].partition("\n")
+    return inside.strip() if newline and _LANGUAGE.fullmatch(language) else text
+
+
+def _is_deep(document: bytes) -> bool:
+    """Whether a JSON text is nested too deep: counted, for a decoder's own limit depends on who calls it."""
+    depth = 0
+    for found in _BRACKET.finditer(document):
+        sign = found.group()[:1]
+        depth += (sign in b"[{") - (sign in b"]}")
+        if depth > JSON_DEPTH_MAX:
+            return True
+    return False
 
 
 def read(text: str, *, path: Literal["slow", "fast"]) -> Read:  # noqa: PLR0911  # one return a refusal
     """The decision in an answer: one JSON object, bare or fenced."""
-    fenced = _FENCED.match(text)
+    answer = _unfenced(text).encode("utf-8", "replace")
+    if _is_deep(answer):
+        return Read(None, "too_deep")
     try:
-        document = msgspec.json.decode((fenced.group(1) if fenced else text).strip().encode("utf-8", "replace"))
-    except (msgspec.DecodeError, RecursionError):
+        document = msgspec.json.decode(answer)
+    except msgspec.DecodeError:
         return Read(None, "not_json")
     if not isinstance(document, dict):
         return Read(None, "not_an_object")
@@ -96,6 +120,10 @@ def read(text: str, *, path: Literal["slow", "fast"]) -> Read:  # noqa: PLR0911 
     if isinstance(decision, CancelRun) and not decision.wanted:
         return Read(None, "wrong_shape: cancel_run names no call", ignored)
     return Read(decision, "", ignored)
+
+
+_TOKENS_MAX = 1_000_000_000
+_CALLS_MAX = 16
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -137,12 +165,32 @@ class Completion(msgspec.Struct, frozen=True):
     usage: Usage | None = None
 
 
+class _Sent(msgspec.Struct, frozen=True):
+    """A completion as it came: what is said beside the choices may be anything."""
+
+    choices: tuple[_Choice, ...] = ()
+    model: Any = ""
+    usage: Any = None
+
+
 def completion(answer: bytes) -> Completion | None:
     """A chat completion; None for what is none."""
-    try:
-        return msgspec.json.decode(answer, type=Completion)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    if _is_deep(answer):
         return None
+    try:
+        sent = msgspec.json.decode(answer, type=_Sent)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    model = sent.model if isinstance(sent.model, str) else ""
+    if not isinstance(sent.usage, dict):
+        return Completion(sent.choices, model)
+    counts = [_tokens(sent.usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+    return Completion(sent.choices, model, Usage(*counts))
+
+
+def _tokens(said: object) -> int | None:
+    """A number of tokens that can be one: a negative one would give back a budget."""
+    return said if isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= _TOKENS_MAX else None
 
 
 def read_chat(found: Completion) -> Read:
@@ -151,18 +199,24 @@ def read_chat(found: Completion) -> Read:
         return Read(None, "no_choices")
     message, why = found.choices[0].message, found.choices[0].finish_reason
     if message.tool_calls:
-        try:
-            calls = tuple(
-                Wanted(call.function.name, _arguments(call.function.arguments)) for call in message.tool_calls
-            )
-        except msgspec.MsgspecError:
-            return Read(None, "wrong_shape: the arguments of a tool call are no JSON object")
-        return Read(ToolCalls(calls=calls[:16]))
+        return _read_calls(message.tool_calls)
     if why == "length":
         return Read(None, "cut: the answer ran into its token limit")
     if not message.content or not message.content.strip():
         return Read(None, "empty")
     return Read(Finish(message=message.content[:20_000]))
+
+
+def _read_calls(sent: tuple[_ToolCall, ...]) -> Read:
+    if len(sent) > _CALLS_MAX:
+        return Read(None, f"wrong_shape: {len(sent)} tool calls, at most {_CALLS_MAX} at once")
+    if any(_is_deep(call.function.arguments.encode()) for call in sent):
+        return Read(None, "too_deep")
+    try:
+        calls = tuple(Wanted(call.function.name, _arguments(call.function.arguments)) for call in sent)
+    except msgspec.MsgspecError:
+        return Read(None, "wrong_shape: the arguments of a tool call are no JSON object")
+    return Read(ToolCalls(calls=calls))
 
 
 def _arguments(text: str) -> dict[str, Any]:

@@ -182,6 +182,14 @@ class TaskStateRefused(Conflict):
     hint = "rt task show {task}"
 
 
+class ThreadBusy(Conflict):
+    """A run of the thread is open."""
+
+    code = "thread.busy"
+    message = "thread {thread} is busy: task {task} is {status}"
+    hint = "rt cancel {task}"
+
+
 class GrantRefused(Refused):
     """A standing grant that nobody may make."""
 
@@ -278,7 +286,7 @@ class UnknownAdapter(Invalid):
     hint = "rt doctor"
 
 
-class UnknownProfile(Invalid):
+class UnknownProfile(NotFound):
     """No profile of that name is configured."""
 
     code = "profile.unknown"
@@ -286,7 +294,7 @@ class UnknownProfile(Invalid):
     hint = "rt profile list"
 
 
-class UnknownController(Invalid):
+class UnknownController(NotFound):
     """No controller of that name is configured."""
 
     code = "controller.unknown"

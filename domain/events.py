@@ -9,28 +9,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain.agent_events import (
-    ApprovalClosed,
-    ApprovalRequested,
-    BudgetReached,
-    CallApproved,
-    CallEdited,
-    CallRefused,
-    CallRejected,
-    CallSettled,
-    ControllerAnswered,
-    ControllerAsked,
-    DecisionMade,
-    GrantMade,
-    GrantRevoked,
-    RunResumed,
-    ToolReturned,
-)
+from domain.agent_events import AgentRunEvent, MemoryEvent, PolicyEvent, ThreadEvent
 from domain.payload import Consequence as Consequence  # noqa: PLC0414  # everybody who reads events needs these
 from domain.payload import Fact as Fact  # noqa: PLC0414
 from domain.payload import Payload as Payload  # noqa: PLC0414
 from domain.payload import Policy as Policy  # noqa: PLC0414
 from domain.payload import Text as Text  # noqa: PLC0414
+from domain.routed import Routed
 
 # the task's stream
 
@@ -47,6 +32,10 @@ class TaskQueued(Fact, frozen=True, kw_only=True, tag="task.queued"):
     subject: str = ""
     profile: str = ""
     due_at_us: int = 0
+    thread: str = ""
+    routing: Routed | None = None  # how the profile was chosen, where nobody named it in the task
+    parent_run: str = ""
+    depth: int = 0
 
 
 class TaskClaimed(Fact, frozen=True, kw_only=True, tag="task.claimed"):
@@ -312,23 +301,10 @@ RunEvent = (
     | TaskCanceled
     | TaskParked
     | TaskResumed
-    | ControllerAsked
-    | ControllerAnswered
-    | DecisionMade
-    | CallRefused
-    | ApprovalRequested
-    | ApprovalClosed
-    | CallApproved
-    | CallEdited
-    | CallRejected
-    | CallSettled
-    | ToolReturned
-    | RunResumed
-    | BudgetReached
+    | AgentRunEvent
 )
 DispatcherEvent = DispatchPaused | DispatchResumed
-PolicyEvent = GrantMade | GrantRevoked
-Event = TaskEvent | RunEvent | DispatcherEvent | PolicyEvent | LossAccepted
+Event = TaskEvent | RunEvent | DispatcherEvent | PolicyEvent | ThreadEvent | MemoryEvent | LossAccepted
 
 REGISTRY: dict[str, type[Payload]] = {str(kind.__struct_config__.tag): kind for kind in Event.__args__}
 

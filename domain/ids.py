@@ -17,6 +17,16 @@ def output_stream(run: str) -> str:
     return f"{run}.output"
 
 
+def thread_stream(thread: str) -> str:
+    """The stream of a thread, from its name."""
+    return uuid.uuid5(_SPACE, f"thread:{thread}").hex
+
+
+def memory_stream(scope: str, owner: str) -> str:
+    """The stream of what is remembered for somebody."""
+    return uuid.uuid5(_SPACE, f"memory:{scope}:{owner}").hex
+
+
 def keyed_task(key: str) -> str:
     """The id of the task with this idempotency key: the key is the identity, so a second one cannot be appended."""
     return uuid.uuid5(_SPACE, f"task:{key}").hex

@@ -13,12 +13,19 @@ from domain.agent_config import PROFILES
 from domain.config import AGENT, BUILT_IN, Config
 from domain.events import TaskQueued
 from domain.ids import text_of
+from domain.routed import Routed
 
 
 class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When not to start before, relative to the intake."""
 
     delay_minutes: Annotated[float, Meta(ge=0, le=bounds.DELAY_MINUTES_MAX)]
+
+
+class RoutedInput(Routed, frozen=True, kw_only=True, omit_defaults=True):
+    """How the profile was chosen, with the texts that this names."""
+
+    texts: tuple[str, ...] = ()
 
 
 class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +42,8 @@ class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: Annotated[int, Meta(ge=1, le=bounds.ATTEMPTS_MAX)] | None = None
     available_at: str | None = None
     schedule: Delay | None = None
+    thread: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
+    routing: RoutedInput | None = None
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=bounds.KEY_CHARS_MAX)] | None = None
 
 
@@ -45,6 +54,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
     key: str
     ignored_keys: tuple[str, ...]
+    texts: tuple[bytes, ...] = ()  # further texts: the message of a thread, what a router was asked and said
 
 
 def parse_json(text: str, where: str) -> object:
@@ -118,14 +128,8 @@ def accept(document: object, config: Config, now_us: int) -> Accepted:
         if not text.strip():
             raise errors.Invalid(where=f"task.{name}", why="is blank")
     adapter = task.requested_adapter or ""
-    if adapter and adapter not in (BUILT_IN, AGENT) and adapter not in config.adapters:
-        raise errors.UnknownAdapter(name=adapter, known=", ".join([BUILT_IN, AGENT, *config.adapters]))
-    profile = task.requested_profile or ""
-    known = PROFILES | config.profiles
-    if adapter == AGENT and profile and profile not in known:
-        raise errors.UnknownProfile(name=profile, known=", ".join(known))
-    adapter = adapter or (AGENT if profile in known else "")
-    check_payload(task.payload, adapter or config.default_adapter, described=bool(task.description))
+    runs_as = _adapter(task, config)
+    check_payload(task.payload, runs_as, described=bool(task.description))
     stored = msgspec.json.encode({"description": task.description or "", "payload": task.payload}, order="sorted")
     if len(stored) > bounds.PAYLOAD_BYTES_MAX:
         raise errors.Invalid(where="task.payload", why=f"{len(stored)} bytes; at most {bounds.PAYLOAD_BYTES_MAX}")
@@ -139,9 +143,39 @@ def accept(document: object, config: Config, now_us: int) -> Accepted:
         subject=task.subject or "",
         profile=task.requested_profile or "",
         due_at_us=_due_at_us(task, now_us),
+        thread=task.thread or "",
+        routing=_routed(task.routing),
     )
     ignored = tuple(sorted(set(document) - set(TaskInput.__struct_fields__)))
-    return Accepted(event=event, payload=stored, key=task.idempotency_key or "", ignored_keys=ignored)
+    texts: tuple[bytes, ...] = (_message(task),) if task.thread else ()
+    if task.routing is not None:
+        texts += tuple(text.encode() for text in task.routing.texts)
+    return Accepted(event=event, payload=stored, key=task.idempotency_key or "", ignored_keys=ignored, texts=texts)
+
+
+def _routed(given: RoutedInput | None) -> Routed | None:
+    if given is None:
+        return None
+    fields = {name: getattr(given, name) for name in Routed.__struct_fields__}
+    return Routed(**fields)
+
+
+def _adapter(task: TaskInput, config: Config) -> str:
+    """Who will run the task. Raises UnknownAdapter, UnknownProfile."""
+    adapter, profile = task.requested_adapter or "", task.requested_profile or ""
+    if adapter and adapter not in (BUILT_IN, AGENT) and adapter not in config.adapters:
+        raise errors.UnknownAdapter(name=adapter, known=", ".join([BUILT_IN, AGENT, *config.adapters]))
+    known = PROFILES | config.profiles
+    if adapter == AGENT and profile and profile not in known:
+        raise errors.UnknownProfile(name=profile, known=", ".join(known))
+    return adapter or (AGENT if profile in known else config.default_adapter)
+
+
+def _message(task: TaskInput) -> bytes:
+    """What a task says in its thread."""
+    payload = task.payload
+    said = payload.get("goal") or payload.get("objective") or payload.get("prompt") or task.description or task.subject
+    return str(said or task.kind).encode()
 
 
 def check_payload(payload: dict[str, Any], adapter: str, *, described: bool = False) -> None:

@@ -30,11 +30,13 @@ URGENT: tuple[str, ...] = tuple(pattern.phrase for pattern in DEFAULT.urgent)
 
 CARRY_CHARS = 512  # of what came before, so that a phrase across a border is found; the longest phrase is shorter
 _COLOUR = re.compile(rb"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}[@-~]|[@-Z\\-_])")
-_UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]{0,32}[ -/]{0,8})?$")
+_UNFINISHED = re.compile(
+    rb"(?:\x1b(?:\[[0-?]{0,32}[ -/]{0,8})?|[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z"
+)
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What the scan of one stream of a call remembers: its last characters, an unfinished colour, and counts."""
+    """What the scan of one stream of a call remembers: last characters, an unfinished colour or character, counts."""
 
     carry: str = ""
     rest: bytes = b""
@@ -53,11 +55,10 @@ def scan(patterns: Patterns, seen: Seen, stream: str, block: bytes) -> tuple[See
     """The phrases that fire in a block of output, in order of the patterns: each at most once a block."""
     raw = seen.rest + block if seen.rest else block
     rest = b""
+    if (unfinished := _UNFINISHED.search(raw, max(0, len(raw) - 48))) is not None:
+        rest = unfinished.group()
+        raw = raw[: len(raw) - len(rest)]
     if b"\x1b" in raw:
-        unfinished = _UNFINISHED.search(raw[-48:])
-        if unfinished is not None:
-            rest = unfinished.group()
-            raw = raw[: len(raw) - len(rest)]
         raw = _COLOUR.sub(b"", raw)
     text = seen.carry + raw.decode("utf-8", "replace").lower()
     start = len(seen.carry)

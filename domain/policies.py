@@ -81,8 +81,8 @@ def _granted(book: Book, wish: Wish) -> Grant | None:
 
 def _matches(rule: PolicyRule, wish: Wish) -> bool:
     return (
-        _glob(rule.tool, wish.tool.name)
-        and _glob(rule.profile, wish.profile)
+        matches(rule.tool, wish.tool.name)
+        and matches(rule.profile, wish.profile)
         and rule.origin in ("*", wish.origin)
         and wish.cost_nusd > rule.cost_over_nusd
         and _fit(rule.arguments, wish.arguments)
@@ -103,10 +103,11 @@ def _fits_one(arguments: dict[str, Any], path: str, glob: str) -> bool:
         else:
             return False
     text = found if isinstance(found, str) else msgspec.json.encode(found, order="sorted").decode()
-    return _glob(glob, text)
+    return matches(glob, text)
 
 
-def _glob(glob: str, text: str) -> bool:
+def matches(glob: str, text: str) -> bool:
+    """Whether a text fits a glob, all of it."""
     return glob == "*" or _compiled(glob).match(text) is not None
 
 

@@ -83,8 +83,19 @@ class LogView(Protocol):
         """Whether dispatching is paused."""
         ...
 
-    def ready(self, now_us: int, limit: int) -> list[str]:
-        """Tasks that may be claimed, in claim order: priority high first, then age."""
+    def ready(self, now_us: int, limit: int, full: Sequence[str] = ()) -> list[str]:
+        """Tasks that may be claimed, in claim order: priority high first, then age.
+
+        Of a thread only the oldest that is not over; none of a profile that is `full`.
+        """
+        ...
+
+    def running_profiles(self) -> dict[str, int]:
+        """How many tasks of each wanted profile run."""
+        ...
+
+    def threads(self) -> list[str]:
+        """The threads that tasks belong to, in the order in which they began."""
         ...
 
 

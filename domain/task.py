@@ -63,6 +63,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     updated_at_us: int
     queued_position: int
     due_at_us: int = 0
+    thread: str = ""
+    parent_run: str = ""
+    depth: int = 0
     run: str = ""  # the latest
     open_run: str = ""  # the latest, while it has not ended
     cause: str = ""
@@ -172,6 +175,9 @@ def _queued(recorded: Recorded, data: TaskQueued) -> Task:
         updated_at_us=recorded.at_us,
         queued_position=recorded.position,
         due_at_us=data.due_at_us,
+        thread=data.thread,
+        parent_run=data.parent_run,
+        depth=data.depth,
     )
 
 

@@ -55,6 +55,9 @@ INPUTS: dict[str, type[msgspec.Struct]] = {
     "http-request": HttpRequest,
     "ask-person": AskPerson,
 }
+_FRAMING = frozenset(  # where a request goes and where it ends: the allow-list is about the address alone
+    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"}
+)
 _SSH_OPTIONS = (
     "BatchMode=yes",
     "ForwardAgent=no",
@@ -158,13 +161,16 @@ def _ssh(tool: Tool, host: str, command: str) -> tuple[str, ...]:
 def _check_command(command: str) -> None:
     if any(character in command for character in "|&;<>$`\n*?(){}[]!\"'"):
         raise WrongInput(f"{command[:80]!r} looks like a shell line; give the program as command and the rest as args")
-    if command.split() != [command] and "/" not in command:
+    words = command.split()
+    if words != [command] and (not words or "/" not in words[0] or command != command.strip()):
         raise WrongInput(f"{command[:80]!r} is no program; put what follows it into args")
 
 
 def _check_address(tool: Tool, request: HttpRequest) -> None:
     if request.method not in tool.methods:
         raise WrongInput(f"method {request.method} is not allowed; allowed: {', '.join(tool.methods)}")
+    if re.search(r"[\x00-\x20\x7f\\]|\s", request.url):  # what readers of addresses drop or turn round, each its own
+        raise WrongInput("an address has no white space, control characters or backslashes; encode them")
     try:
         parts = urlsplit(request.url)
         origin = f"{parts.scheme}://{parts.netloc}"
@@ -176,8 +182,10 @@ def _check_address(tool: Tool, request: HttpRequest) -> None:
     if origin.lower() not in {host.lower() for host in tool.hosts}:
         raise WrongInput(f"{origin[:100]!r} is not on the list of the tool {tool.name!r}")
     for name, value in request.headers.items():
-        if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) or any(ord(character) < 32 for character in value):  # noqa: PLR2004
-            raise WrongInput(f"the header {name[:60]!r} is none")
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) or not re.fullmatch(r"[\t -~]{0,8192}", value):
+            raise WrongInput(f"the header {name[:60]!r} is none: letters, digits and - only, and printable ASCII")
+        if name.lower() in _FRAMING:
+            raise WrongInput(f"the header {name!r} is set by the client itself")
 
 
 def _texts(value: object) -> list[str]:

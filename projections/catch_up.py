@@ -7,12 +7,13 @@ noticed. A damaged or outdated file is set aside and rebuilt.
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
-import duckdb
+import _duckdb as duckdb  # without the package around it, whose import takes longer than all questions of `rt status`
 
 from domain import errors
 from projections import tables
@@ -20,7 +21,10 @@ from projections import tables
 FILE = "projection.duckdb"
 BATCH = 50_000
 _BATCH_BYTES = 64 << 20  # of output text in one transaction
-_BODIES_AT_ONCE = 500  # positions; at most 64 KiB of text each
+# by default every 16 MiB of the WAL are written once more, into the file: a rebuild would do little else
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "checkpoint_threshold": "64MB"}
+# Writing the WAL into the file takes twice as long as reading it back at the next question, up to about here.
+_WAL_BYTES = 1 << 20
 Answer = TypeVar("Answer")
 Database = duckdb.DuckDBPyConnection
 
@@ -36,17 +40,22 @@ class Feed(Protocol):
         """The chain hash of one event."""
         ...
 
-    def lines(self, after: int, upto: int, limit: int) -> tuple[int, str]:
-        """The last position, and events by position as JSON, one a line."""
+    def lines(self, after: int, upto: int) -> bytes:
+        """Events by position as JSON, one a line."""
         ...
 
-    def reach(self, after: int, upto: int, bytes_max: int) -> int:
-        """The last position up to which the output of these events fits; at least the next one."""
+    def bodies(self, after: int, upto: int, bytes_max: int) -> tuple[int, Sequence[tuple[int, str]]]:
+        """The last position up to which the texts of output events fit, at least the next one; and these texts."""
         ...
 
-    def bodies(self, after: int, upto: int) -> Sequence[tuple[int, str]]:
-        """Texts of output events."""
-        ...
+
+class _Batch(NamedTuple):
+    """Events up to `last`, read and ready to be taken in."""
+
+    last: int
+    hash: bytes | None
+    lines: bytes
+    bodies: Sequence[tuple[int, str]]
 
 
 class Stale(Exception):  # caught here: the file is set aside
@@ -98,31 +107,65 @@ class Projection:
         return self._once(question)
 
     def _once(self, question: Callable[[Database, int], Answer]) -> Answer:
+        building = not self._path.exists() and self._feed.head()[0] > BATCH
         database: Database | None = None
         try:
-            database = duckdb.connect(str(self._path), config={"threads": 2})
-            return question(database, self._catch_up(database))
+            database = _new(self._path) if building else duckdb.connect(str(self._path), config=_CONFIG)
+            database.execute("PRAGMA disable_checkpoint_on_shutdown")
+            position = self._catch_up(database)
+            if building or self._wal_bytes() > _WAL_BYTES:
+                database.execute("CHECKPOINT")
+            return question(database, position)
         finally:  # an open handle would keep a damaged file alive in this process
             if database is not None:
                 database.close()
 
     def _catch_up(self, database: Database) -> int:
-        head, head_hash = self._feed.head()  # read once: the bound
+        head, _ = self._feed.head()  # read once: the bound
         at, known = self._stored(database)
         if at > head or (at and self._feed.hash_at(at) != known):
             raise Stale
         first, size = at, BATCH
         while at < head:
             try:
-                at = self._ingest(database, at, min(head, at + size), (head, head_hash))
+                with closing(self._batches(at, head, size)) as batches:
+                    for batch in batches:
+                        _ingest(database, batch)
+                        at = batch.last
+                        self._progress(at - first, head - first)
             except duckdb.ConversionException as problem:  # some event is not what its topic says: find out which
                 database.execute("ROLLBACK")
                 if size == 1:
                     raise errors.ProjectionFailed(why=f"event {at + 1} does not fit: {str(problem)[:300]}") from problem
                 size = max(1, min(size, head - at) // 2)
-            else:
-                self._progress(at - first, head - first)
         return head
+
+    def _batches(self, after: int, upto: int, size: int) -> Generator[_Batch, None, None]:
+        """Batches up to the end: SQLite reads the next one while DuckDB takes this one in, without the interpreter."""
+        batch = self._read(after, min(upto, after + size))
+        while batch.last < upto:
+            following: list[_Batch | BaseException] = []
+            reader = threading.Thread(target=self._keep, args=(batch.last, min(upto, batch.last + size), following))
+            reader.start()
+            try:
+                yield batch
+            finally:
+                reader.join()
+            found = following[0]
+            if isinstance(found, BaseException):
+                raise found
+            batch = found
+        yield batch
+
+    def _keep(self, after: int, upto: int, into: list[_Batch | BaseException]) -> None:
+        try:
+            into.append(self._read(after, upto))
+        except BaseException as problem:  # noqa: BLE001  # it is raised where the batch is asked for
+            into.append(problem)
+
+    def _read(self, after: int, upto: int) -> _Batch:
+        last, bodies = self._feed.bodies(after, upto, _BATCH_BYTES)
+        return _Batch(last, self._feed.hash_at(last), self._feed.lines(after, last), bodies)
 
     @staticmethod
     def _stored(database: Database) -> tuple[int, bytes]:
@@ -139,25 +182,11 @@ class Projection:
             raise Stale
         return int(found[1]), bytes(found[2])
 
-    def _ingest(self, database: Database, at: int, upto: int, head: tuple[int, bytes]) -> int:
-        upto = self._feed.reach(at, upto, _BATCH_BYTES)
-        last, lines = self._feed.lines(at, upto, upto - at)
-        database.execute("BEGIN")
-        database.execute(tables.FRESH, [lines])
-        database.execute(tables.BODIES)
-        (outputs,) = database.execute("SELECT count(*) FROM fresh WHERE e = 'output.appended'").fetchall()
-        if outputs[0]:
-            appender = database.appender("bodies")
-            for start in range(at, last, _BODIES_AT_ONCE):
-                if bodies := self._feed.bodies(start, min(start + _BODIES_AT_ONCE, last)):
-                    appender.append_rows(bodies)
-            appender.flush()  # without it rows would be dropped silently
-        for statement in tables.UPDATES:
-            database.execute(statement)
-        known = head[1] if last == head[0] else self._feed.hash_at(last)
-        database.execute("UPDATE meta SET position = ?, hash = ?", [last, known])
-        database.execute("COMMIT")
-        return last
+    def _wal_bytes(self) -> int:
+        try:
+            return Path(f"{self._path}.wal").stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def _set_aside(self) -> None:
         for part in ("", ".wal"):
@@ -176,3 +205,36 @@ class Projection:
             yield
         finally:
             os.close(descriptor)
+
+
+def _new(path: Path) -> Database:
+    """A new file for a long log, without a WAL: a sixth faster, and what a kill loses is computed again."""
+    database = duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": f"{path}.tmp"})
+    quoted = str(path).replace("'", "''")
+    database.execute(f"ATTACH '{quoted}' AS projection (RECOVERY_MODE no_wal_writes)")
+    database.execute("USE projection")
+    return database
+
+
+def _ingest(database: Database, batch: _Batch) -> None:
+    """Take a batch into all tables, in one transaction.
+
+    The lines go over as a file in memory, which DuckDB reads in a third of the time that a parameter takes.
+    """
+    database.execute("BEGIN")
+    with os.fdopen(os.memfd_create("rt-events"), "wb") as file:
+        file.write(batch.lines)
+        file.flush()
+        database.execute(tables.FRESH.format(file=f"/proc/self/fd/{file.fileno()}"))
+    names = {name for (name,) in database.execute("SELECT DISTINCT e FROM fresh").fetchall()}
+    if "output.appended" in names:
+        database.execute(tables.BODIES)
+        if batch.bodies:
+            appender = database.appender("bodies")
+            appender.append_rows(batch.bodies)
+            appender.flush()  # without it rows would be dropped silently
+    for wanted, statement in tables.UPDATES:
+        if not wanted or not names.isdisjoint(wanted):
+            database.execute(statement)
+    database.execute("UPDATE meta SET position = ?, hash = ?", [batch.last, batch.hash])
+    database.execute("COMMIT")

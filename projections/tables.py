@@ -3,6 +3,8 @@
 import hashlib
 from typing import Final
 
+from projections import agent_tables
+
 OLD_TOPICS: Final[frozenset[str]] = frozenset()  # topics that are upcast before they are projected
 
 # table -> {column: (type, meaning)}
@@ -44,7 +46,10 @@ COLUMNS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "epoch": ("INTEGER", "which claim of the task"),
         "dispatcher": ("VARCHAR", "the dispatcher that claimed it"),
         "adapter": ("VARCHAR", "the adapter that ran it"),
-        "state": ("VARCHAR", "running, completed, failed, canceled or lost"),
+        "state": (
+            "VARCHAR",
+            "running, waiting_for_approval, needs_reconcile, resuming, or how it ended",
+        ),
         "cause": ("VARCHAR", "why it ended so"),
         "retry": ("VARCHAR", "none, retryable or permanent"),
         "claimed_at": ("TIMESTAMP", "UTC"),
@@ -62,7 +67,7 @@ COLUMNS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "tool": ("VARCHAR", "what was called"),
         "effect": ("VARCHAR", "idempotent or once"),
         "input_sha256": ("VARCHAR", "digest of argv, folder and names of variables"),
-        "state": ("VARCHAR", "requested, running, exited or not_started"),
+        "state": ("VARCHAR", "requested, running, exited, not_started, returned, failed or lost"),
         "cause": ("VARCHAR", "why it was not started, or asked to end"),
         "pid": ("BIGINT", "of its leader"),
         "requested_at": ("TIMESTAMP", "UTC"),
@@ -75,6 +80,7 @@ COLUMNS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "stderr_bytes": ("BIGINT", "stored"),
         "dropped_bytes": ("BIGINT", "read beyond the limit and not stored"),
         "killed": ("INTEGER", "descendants that had to be ended"),
+        "timeout_s": ("DOUBLE", "its own time limit, NULL for that of the run"),
     },
     "output": {
         "position": ("BIGINT", "of the output event"),
@@ -92,12 +98,16 @@ COLUMNS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "run": ("VARCHAR", "its run"),
         "task": ("VARCHAR", "its task"),
         "recorded_at": ("TIMESTAMP", "UTC"),
-        "decision": ("VARCHAR", "call, cancel, finish, retry, block"),
+        "decision": (
+            "VARCHAR",
+            "call, retry, block; of a controller: wait, tool, ask, none; of both: cancel, finish",
+        ),
         "cause": ("VARCHAR", "what it rests on"),
         "call": ("INTEGER", "the call that it concerns, NULL for the whole run"),
         "seen_position": ("BIGINT", "the fact that it answers"),
-    },
-}
+    }
+    | agent_tables.DECISION_COLUMNS,
+} | agent_tables.COLUMNS
 
 TABLE_DOCS: Final[dict[str, str]] = {
     "events": "the log, one row an event",
@@ -105,8 +115,8 @@ TABLE_DOCS: Final[dict[str, str]] = {
     "runs": "one row an attempt at a task",
     "tool_calls": "one row a process that a run asked for",
     "output": "one row an output event, with its text",
-    "decisions": "one row a decision of a run's program",
-}
+    "decisions": "one row a decision of a run's program or controller",
+} | agent_tables.TABLE_DOCS
 
 META: Final = "CREATE TABLE meta(schema VARCHAR, position BIGINT, hash BLOB)"
 BODIES: Final = "CREATE OR REPLACE TEMP TABLE bodies(position BIGINT, text VARCHAR)"
@@ -120,6 +130,8 @@ def create_statements() -> list[str]:
         made.append(f"CREATE TABLE {table}({fields})")
         made.append(f"COMMENT ON TABLE {table} IS {_quoted(TABLE_DOCS[table])}")
         made += [f'COMMENT ON COLUMN {table}."{name}" IS {_quoted(doc)}' for name, (_, doc) in columns.items()]
+    for view, (doc, definition, _) in agent_tables.VIEWS.items():
+        made += [f"CREATE VIEW {view} AS {definition}", f"COMMENT ON VIEW {view} IS {_quoted(doc)}"]
     return made
 
 
@@ -127,32 +139,63 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-# each runs on `fresh`: the events of this batch, with `e` their name without version
+# `fresh`: the events of this batch, read from a file of lines, with `e` their name without version
 FRESH: Final = """CREATE OR REPLACE TEMP TABLE fresh AS
 SELECT i.position, i.stream, i.version, i.topic, make_timestamp(i.state.at_us) AS recorded_at, i.state.actor AS actor,
        coalesce(i.state.correlation, '') AS task, i.caused_by, i.state.data AS data,
        regexp_replace(i.topic, '\\.v[0-9]+$', '') AS e
-FROM (SELECT unnest(from_json(line, '{"position":"BIGINT","stream":"VARCHAR","version":"INTEGER","topic":"VARCHAR",
-             "caused_by":"BIGINT","state":{"at_us":"BIGINT","actor":"VARCHAR","correlation":"VARCHAR","data":"JSON"}}'))
-      FROM (SELECT unnest(string_split(?, chr(10))) AS line)) i"""
+FROM read_json('{file}', format = 'newline_delimited', columns = {{
+         position: 'BIGINT', stream: 'VARCHAR', version: 'INTEGER', topic: 'VARCHAR', caused_by: 'BIGINT',
+         state: 'STRUCT(at_us BIGINT, actor VARCHAR, correlation VARCHAR, data JSON)'}}) i"""
 
-UPDATES: Final[tuple[str, ...]] = (
-    "INSERT INTO events SELECT position, stream, version, topic, recorded_at, actor, task, caused_by, data FROM fresh",
-    """INSERT INTO tasks
+_CHANGES = (
+    "task.claimed",
+    "task.completed",
+    "task.retry_scheduled",
+    "task.failed",
+    "task.blocked",
+    "task.canceled",
+    "task.retried",
+    "task.unblocked",
+    "task.parked",
+    "task.resumed",
+)
+_DECISIONS = (
+    "run.tool_call_requested",
+    "run.cancel_requested",
+    "run.finished",
+    "task.retry_scheduled",
+    "task.blocked",
+)
+
+# each with the names of the events without which it has nothing to do, none for all
+UPDATES: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
+    (
+        (),
+        """INSERT INTO events
+SELECT position, stream, version, topic, recorded_at, actor, task, caused_by, data FROM fresh""",
+    ),
+    (
+        ("task.queued",),
+        """INSERT INTO tasks
 SELECT stream, position, data->>'$.kind', data->>'$.source', coalesce(data->>'$.subject', ''), data->>'$.adapter',
        coalesce(data->>'$.profile', ''), (data->>'$.priority')::INTEGER, 'pending', '', 0,
        (data->>'$.max_attempts')::INTEGER, '', recorded_at, recorded_at, make_timestamp((data->>'$.due_at_us')::BIGINT)
 FROM fresh WHERE e = 'task.queued'""",
-    """UPDATE tasks SET status = n.status, cause = n.cause, due_at = n.due_at, updated_at = n.recorded_at,
+    ),
+    (
+        _CHANGES,
+        """UPDATE tasks SET status = n.status, cause = n.cause, due_at = n.due_at, updated_at = n.recorded_at,
        attempts = coalesce(n.attempts, tasks.attempts), max_attempts = coalesce(n.max_attempts, tasks.max_attempts),
        run = coalesce(n.run, tasks.run)
 FROM (SELECT stream, max(recorded_at) AS recorded_at,
              arg_max(CASE e WHEN 'task.claimed' THEN 'running' WHEN 'task.completed' THEN 'completed'
                      WHEN 'task.retry_scheduled' THEN 'retryable_failure' WHEN 'task.failed' THEN 'permanent_failure'
                      WHEN 'task.blocked' THEN 'blocked' WHEN 'task.canceled' THEN 'operator_canceled'
+                     WHEN 'task.parked' THEN data->>'$.status'
                      ELSE 'pending' END, position) AS status,
-             arg_max(CASE e WHEN 'task.canceled' THEN 'operator_canceled' ELSE coalesce(data->>'$.cause', '') END,
-                     position) AS cause,
+             arg_max(CASE e WHEN 'task.canceled' THEN 'operator_canceled' WHEN 'task.resumed' THEN ''
+                     ELSE coalesce(data->>'$.cause', '') END, position) AS cause,
              arg_max(coalesce(data->>'$.due_at_us', '-1')::BIGINT, position) AS due_us,
              CASE WHEN due_us > 0 THEN make_timestamp(due_us) END AS due_at,
              max((data->>'$.attempt')::INTEGER) FILTER (e = 'task.claimed') AS attempts,
@@ -161,49 +204,87 @@ FROM (SELECT stream, max(recorded_at) AS recorded_at,
              arg_max(data->>'$.run', position) FILTER (e = 'task.claimed') AS run
       FROM fresh WHERE e LIKE 'task.%' AND e <> 'task.queued' GROUP BY stream) n
 WHERE tasks.task = n.stream""",
-    """INSERT INTO runs
+    ),
+    (
+        ("task.claimed",),
+        """INSERT INTO runs
 SELECT data->>'$.run', stream, position, (data->>'$.attempt')::INTEGER, (data->>'$.epoch')::INTEGER,
        data->>'$.dispatcher', '', 'running', '', '', recorded_at, NULL, NULL, NULL, '', ''
-FROM fresh WHERE e = 'task.claimed'""",
-    """UPDATE runs SET adapter = data->>'$.adapter', started_at = recorded_at, bundle_sha256 = data->>'$.bundle.sha256'
+FROM fresh WHERE e = 'task.claimed' AND data->>'$.resumed' IS NULL""",
+    ),
+    (
+        ("run.started",),
+        """UPDATE runs SET adapter = data->>'$.adapter', started_at = recorded_at,
+       bundle_sha256 = data->>'$.bundle.sha256'
 FROM fresh WHERE e = 'run.started' AND runs.run = stream""",
-    """UPDATE runs SET state = data->>'$.state', cause = coalesce(data->>'$.cause', ''), retry = data->>'$.retry',
+    ),
+    (
+        ("run.finished",),
+        """UPDATE runs SET state = data->>'$.state', cause = coalesce(data->>'$.cause', ''), retry = data->>'$.retry',
        finished_at = recorded_at, finished_position = fresh.position,
        outcome_sha256 = coalesce(data->>'$.outcome.sha256', '')
 FROM fresh WHERE e = 'run.finished' AND runs.run = stream""",
-    """INSERT INTO tool_calls
+    ),
+    (
+        ("run.tool_call_requested",),
+        """INSERT INTO tool_calls
 SELECT stream, (data->>'$.call')::INTEGER, task, position, data->>'$.tool', data->>'$.effect', data->>'$.input.sha256',
-       'requested', '', NULL, recorded_at, NULL, NULL, NULL, '', NULL, 0, 0, 0, 0
+       'requested', '', NULL, recorded_at, NULL, NULL, NULL, '', NULL, 0, 0, 0, 0,
+       nullif(coalesce((data->>'$.timeout_us')::BIGINT, 0), 0) / 1e6
 FROM fresh WHERE e = 'run.tool_call_requested'""",
-    """UPDATE tool_calls SET state = 'running', pid = (data->>'$.pid')::BIGINT, started_at = recorded_at
+    ),
+    (
+        ("run.tool_started",),
+        """UPDATE tool_calls SET state = 'running', pid = (data->>'$.pid')::BIGINT, started_at = recorded_at
 FROM fresh WHERE e = 'run.tool_started' AND run = stream AND call = (data->>'$.call')::INTEGER""",
-    """UPDATE tool_calls SET state = 'not_started', ended_at = recorded_at
+    ),
+    (
+        ("run.tool_not_started",),
+        """UPDATE tool_calls SET state = 'not_started', ended_at = recorded_at
 FROM fresh WHERE e = 'run.tool_not_started' AND run = stream AND call = (data->>'$.call')::INTEGER""",
-    """UPDATE tool_calls SET cause = n.cause
+    ),
+    (
+        ("run.cancel_requested", "run.tool_not_started"),
+        """UPDATE tool_calls SET cause = n.cause
 FROM (SELECT stream, (data->>'$.call')::INTEGER AS call, arg_max(data->>'$.cause', position) AS cause
       FROM fresh WHERE e IN ('run.cancel_requested', 'run.tool_not_started') GROUP BY ALL) n
 WHERE run = n.stream AND tool_calls.call = n.call""",
-    """UPDATE tool_calls SET state = 'exited', ended_at = recorded_at, exit_code = (data->>'$.exit_code')::INTEGER,
+    ),
+    (
+        ("run.tool_exited",),
+        """UPDATE tool_calls SET state = 'exited', ended_at = recorded_at, exit_code = (data->>'$.exit_code')::INTEGER,
        signal = coalesce(data->>'$.signal', ''), duration_s = (data->>'$.duration_us')::BIGINT / 1e6,
        stdout_bytes = coalesce((data->>'$.stdout_bytes')::BIGINT, 0),
        stderr_bytes = coalesce((data->>'$.stderr_bytes')::BIGINT, 0),
        dropped_bytes = coalesce((data->>'$.dropped_bytes')::BIGINT, 0),
        killed = coalesce((data->>'$.killed')::INTEGER, 0)
 FROM fresh WHERE e = 'run.tool_exited' AND run = stream AND call = (data->>'$.call')::INTEGER""",
-    """UPDATE tool_calls SET state = 'lost', ended_at = recorded_at
+    ),
+    (
+        ("run.owner_lost",),
+        """UPDATE tool_calls SET state = 'lost', ended_at = recorded_at
 FROM fresh WHERE e = 'run.owner_lost' AND run = stream AND state IN ('requested', 'running')""",
-    """INSERT INTO output
+    ),
+    (
+        ("output.appended",),
+        """INSERT INTO output
 SELECT f.position, split_part(stream, '.', 1), (data->>'$.call')::INTEGER, data->>'$.stream',
        (data->>'$.offset')::BIGINT, (data->>'$.size')::BIGINT, (data->>'$.lines')::INTEGER, recorded_at, b.text
 FROM fresh f LEFT JOIN bodies b USING (position) WHERE e = 'output.appended' ORDER BY f.position""",
-    """INSERT INTO decisions
+    ),
+    (
+        _DECISIONS,
+        """INSERT INTO decisions
 SELECT position, CASE WHEN e LIKE 'run.%' THEN stream ELSE data->>'$.run' END, task, recorded_at,
        CASE e WHEN 'run.tool_call_requested' THEN 'call' WHEN 'run.cancel_requested' THEN 'cancel'
               WHEN 'run.finished' THEN 'finish' WHEN 'task.retry_scheduled' THEN 'retry' ELSE 'block' END,
-       coalesce(data->>'$.cause', data->>'$.state', ''), (data->>'$.call')::INTEGER, caused_by
+       coalesce(data->>'$.cause', data->>'$.state', ''), (data->>'$.call')::INTEGER, caused_by,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM fresh WHERE e IN ('run.tool_call_requested', 'run.cancel_requested', 'run.finished', 'task.retry_scheduled')
    OR (e = 'task.blocked' AND data->>'$.run' IS NOT NULL) ORDER BY position""",
+    ),
+    *agent_tables.UPDATES,
 )
 
 # what a file was made by: another definition makes another file
-SCHEMA: Final = hashlib.sha256("\n".join([*create_statements(), FRESH, *UPDATES]).encode()).hexdigest()[:16]
+SCHEMA: Final = hashlib.sha256("\n".join([*create_statements(), FRESH, repr(UPDATES)]).encode()).hexdigest()[:16]

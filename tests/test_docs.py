@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.cli import COMMANDS, GROUPS
+from commands.app import COMMANDS, GROUPS
 from commands.house import EXIT_CODES
 from commands.reference import pages
 from domain.errors import tree

@@ -6,6 +6,7 @@ import msgspec
 
 from domain.events import REGISTRY, Payload, Policy, Recorded, Text
 from domain.payload import Window
+from domain.routed import Routed
 
 _POLICY = Policy(
     outcome="json",
@@ -30,6 +31,7 @@ def _value(name: str, kind: Any) -> Any:  # noqa: ANN401  # a value of that type
         tuple[int, ...]: (4711, 4712),
         tuple[str, ...]: (f"{name} 1", f"{name} 2"),
         dict[str, str]: {"args.0": "push*", "command": "git"},
+        Routed: Routed(selected="helper", by="rule", requested="auto", rule=2, candidates=("helper",), reason="phrase"),
         Window: Window(first=3, last=9, offset=4096),
     }
     if get_origin(kind) is Literal:

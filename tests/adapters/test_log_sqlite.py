@@ -578,7 +578,7 @@ def test_the_raw_reader_sees_what_the_log_holds(log: SqliteLog, folder: Path) ->
         (3, output_stream(RUN), 1),
         (4, RUN, 1),
     ]
-    assert reader.bodies(0, 99) == [(3, "ok �\n")]
+    assert reader.bodies(0, 99, 99) == (99, [(3, "ok �\n")])
     assert (reader.tasks(TASK[:4], 5), reader.runs(RUN[:4], 5), reader.runs("00", 5)) == ([TASK], [RUN], [])
     assert (reader.last_task(), reader.last_task("pending"), reader.last_run(failed=True)) == (TASK, None, RUN)
     assert (reader.last_run_of(TASK), reader.recent_runs(5), reader.recent_runs(5, since=2)) == (RUN, [RUN], [])

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import typer
 
-from commands.cli import OLD_COMMANDS, build
+from commands.app import build
+from commands.cli import OLD_COMMANDS
 from commands.house import EXIT_CODES
 from domain import bounds, errors
 from domain.events import REGISTRY, topic

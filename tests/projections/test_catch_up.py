@@ -20,7 +20,7 @@ from domain import run as core
 from domain.events import REGISTRY, TaskParked, TaskResumed, topic
 from projections import catch_up, status
 from projections.catch_up import Database, Projection
-from projections.tables import COLUMNS, TABLE_DOCS
+from projections.tables import COLUMNS, TABLE_DOCS, UPDATES
 from tests.projections.histories import History
 
 LOSS = "log.loss_accepted.v1"
@@ -270,16 +270,15 @@ class Forged:
         self.head = feed.head
         self.hash_at = feed.hash_at
         self.bodies = feed.bodies
-        self.reach = feed.reach
 
-    def lines(self, after: int, upto: int, limit: int) -> tuple[int, str]:
+    def lines(self, after: int, upto: int) -> bytes:
         """The rows, one of them forged."""
-        last, lines = self._feed.lines(after, upto, limit)
+        lines = self._feed.lines(after, upto)
         at = self._position - after - 1
-        split = lines.split("\n")
+        split = lines.split(b"\n")
         if 0 <= at < len(split):
-            split[at] = split[at].replace(self._find, self._put)
-        return last, "\n".join(split)
+            split[at] = split[at].replace(self._find.encode(), self._put.encode())
+        return b"\n".join(split)
 
 
 @pytest.mark.parametrize(
@@ -300,6 +299,15 @@ def test_one_wrong_event_is_named_by_its_position(
     assert Projection(tmp_path, feed).ask(dump)[0] == feed.head()[0], "once it is right, all is right"
 
 
+def test_each_update_names_the_events_that_it_needs() -> None:
+    known = {name for name in REGISTRY if "." in name}
+    for names, statement in UPDATES:
+        said = {name for name in known if f"'{name}'" in statement}
+        if "LIKE 'task.%'" in statement:
+            said = {name for name in known if name.startswith("task.")} - {"task.queued"}
+        assert set(names) == said, statement
+
+
 def test_a_wrong_question_leaves_the_file_alone(feed: LogReader, tmp_path: Path) -> None:
     projection = Projection(tmp_path, feed)
     projection.ask(dump)
@@ -312,10 +320,15 @@ def test_a_wrong_question_leaves_the_file_alone(feed: LogReader, tmp_path: Path)
 
 @pytest.mark.parametrize("at", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
 @pytest.mark.parametrize("how", ["flip", "cut"])
-def test_damage_anywhere_never_gives_a_wrong_answer(feed: LogReader, tmp_path: Path, at: float, how: str) -> None:
+@pytest.mark.parametrize("where", ["", ".wal"], ids=["file", "wal"])
+def test_damage_anywhere_never_gives_a_wrong_answer(
+    feed: LogReader, tmp_path: Path, at: float, how: str, where: str
+) -> None:
     projection = Projection(tmp_path, feed)
-    right = projection.ask(dump)
-    path = tmp_path / "projection.duckdb"
+    with mock.patch.object(catch_up, "_WAL_BYTES", 1 << 30 if where else 0):
+        right = projection.ask(dump)
+    path = tmp_path / f"projection.duckdb{where}"
+    assert path.stat().st_size > 1 << 18
     content = bytearray(path.read_bytes())
     place = min(int(at * len(content)), len(content) - 1)
     if how == "flip":

@@ -1,0 +1,114 @@
+"""The commands and global options, as typer knows them.
+
+A command pays only for what it imports: the module of the one that was asked for is loaded, the others lend their help.
+"""
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from commands import render
+from commands.invocation import invocation
+
+# name -> (module, function, help)
+COMMANDS = {
+    "do": ("work", "do", "Take in a task, run it here and follow it: `rt do -- ARGV`, or `rt do demo`."),
+    "intake": ("work", "intake", "Take in a task: a document, or `-- ARGV`."),
+    "run-once": ("work", "run_once", "One dispatch cycle: recovery, then at most one run."),
+    "work": ("work", "work", "Dispatch until stopped: Ctrl-C once drains, twice stops now."),
+    "status": ("status", "status", "One screen: what waits for you, what runs, what comes next."),
+    "watch": ("runs", "watch", "Follow one run live; Ctrl-C detaches, the run goes on."),
+    "replay": ("replaying", "replay", "Replay runs offline: exit 0 identical, 4 diverged."),
+    "sql": ("query", "sql", "Ask the projection one SELECT; read-only."),
+    "cancel": ("tasks", "cancel", "End a task or its running run; returns when nothing of it is left."),
+    "retry": ("tasks", "retry", "Give a task that failed or is blocked another attempt."),
+    "unblock": ("tasks", "unblock", "Let a blocked task go on."),
+    "approve": ("approvals", "approve", "Say yes to exactly what waits for a person."),
+    "reject": ("approvals", "reject", "Say no to what waits; the agent is told why."),
+    "settle": ("approvals", "settle", "Say whether an effect of unknown outcome happened."),
+    "reply": ("threads", "reply", "Say something in a thread, and run what it asks for."),
+    "pause": ("tasks", "pause", "Stop claiming; running runs go on."),
+    "resume": ("tasks", "resume", "Claim again."),
+    "init": ("house", "init", "Make a home here: rt.toml and .rt."),
+    "doctor": ("house", "doctor", "Check this machine, the home, the log and the projection."),
+}
+# name -> (module, group, help)
+GROUPS = {
+    "task": ("tasks", "app", "Tasks."),
+    "run": ("runs", "app", "Runs."),
+    "approval": ("approvals", "app", "What waits for a person."),
+    "grant": ("approvals", "grants", "Standing grants."),
+    "thread": ("threads", "app", "Conversations."),
+    "memory": ("memories", "app", "What agents are told to remember."),
+    "profile": ("profiles", "app", "Agents: who decides, with which tools, within which limits."),
+    "log": ("logs", "app", "The log."),
+    "projection": ("query", "projection", "The DuckDB tables."),
+    "golden": ("replaying", "golden", "Recorded runs as tests."),
+    "config": ("house", "config", "The configuration."),
+    "help": ("house", "help_topics", "Reference pages."),
+}
+
+
+def build(verb: str | None) -> typer.Typer:
+    """The command line with the command that was asked for; None loads all of them."""
+    app = typer.Typer(
+        name="rt",
+        help="An event-sourced runtime for agents: every fact is one event in one log, and any run replays exactly.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_globals)
+    for name, (module, function, text) in COMMANDS.items():
+        wanted = verb in (None, name)
+        app.command(name, help=text)(_load(module, function) if wanted else _elsewhere)
+    for name, (module, group, text) in GROUPS.items():
+        wanted = verb in (None, name)
+        app.add_typer(_load(module, group) if wanted else _nothing(), name=name, help=text)
+    return app
+
+
+def _load(module: str, name: str) -> Any:  # noqa: ANN401  # a command or a group, as the tables say
+    return getattr(import_module(f"commands.{module}"), name)
+
+
+def _elsewhere() -> None:
+    """Stand for a command that was not asked for."""
+
+
+def _nothing() -> typer.Typer:
+    group = typer.Typer()
+    group.callback()(_elsewhere)
+    return group
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001  # typer calls it so
+    if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            render.out(f"rt {version('rt-runtime')}")
+        except PackageNotFoundError:
+            render.out("rt, from a checkout that is not installed")
+        raise typer.Exit
+
+
+def _globals(
+    home: Annotated[
+        str | None, typer.Option("--home", help="The folder of the log; else the nearest .rt upwards.")
+    ] = None,
+    config: Annotated[str | None, typer.Option("--config", help="A TOML or JSON file, instead of rt.toml.")] = None,
+    color: Annotated[str, typer.Option("--color", help="auto, always or never.")] = "auto",
+    actor: Annotated[str | None, typer.Option("--actor", help="Recorded as the operator.")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    _ = version  # its callback printed it and left
+    if color not in ("auto", "always", "never"):
+        raise typer.BadParameter("auto, always or never", param_hint="--color")
+    render.style.color, render.style.quiet = color, quiet
+    invocation.home, invocation.config, invocation.actor, invocation.debug = home, config, actor, debug

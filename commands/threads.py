@@ -1,0 +1,168 @@
+"""Commands about threads: conversations whose messages are events, and whose answers are runs."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from commands import options, render
+from commands.invocation import invocation
+from commands.surroundings import Spoken, conversation, threads
+from commands.wiring import Runtime
+from domain import errors
+from domain.agent_events import ThreadDeleted, ThreadRestarted
+from domain.config import AGENT
+from domain.events import Put, Recorded
+from domain.ids import thread_stream
+
+app = typer.Typer(no_args_is_help=True)
+Thread = Annotated[str, typer.Argument(metavar="THREAD", help="Its name.")]
+
+
+def reply(
+    thread: Thread,
+    text: Annotated[list[str], typer.Argument(metavar="TEXT", help="What to say.")],
+    agent: Annotated[str, typer.Option("--agent", help="Another profile than the thread's, or auto.")] = "",
+    controller: Annotated[str, typer.Option("--controller", help="Who decides, instead of the profile's own.")] = "",
+    as_json: options.Json = False,
+) -> None:
+    """Say something in a thread, and run what it asks for here."""
+    from commands.agents import check_serves, routed_document
+    from commands.session import run_here
+
+    options.no_tail()
+    runtime = invocation.runtime(create=True)
+    document = routed_document(runtime, goal=" ".join(text), agent=agent or "auto", thread=thread)
+    check_serves(runtime, document["requested_profile"], controller)
+    if controller:
+        document["payload"]["controller"] = controller
+    raise typer.Exit(run_here(runtime, document | {"max_attempts": 1, "requested_adapter": AGENT}, as_json=as_json))
+
+
+@app.command("list", help="Threads, with their latest message.")
+def list_threads(as_json: options.Json = False) -> None:
+    """List threads."""
+    runtime = invocation.runtime()
+    found = [_document(name, conversation(runtime.readable, name)) for name in threads(runtime.readable)]
+    position = runtime.readable.head().position
+    runtime.close()
+    if as_json:
+        render.documents("rt.thread.v1", found, position=position)
+        return
+    rows = [(each["thread"], each["profile"], each["messages"], each["status"], each["latest"][:60]) for each in found]
+    render.table(("thread", "profile", "messages", "status", "latest"), rows)
+
+
+def _document(name: str, spoken: list[Spoken]) -> dict[str, Any]:
+    last = spoken[-1] if spoken else None
+    return {
+        "thread": name,
+        "profile": last.profile if last else "",
+        "messages": sum(1 + (each.answer is not None) for each in spoken),
+        "status": last.status if last else "empty",
+        "latest": last.text if last else "",
+        "run": last.run if last else "",
+    }
+
+
+@app.command("show", help="A thread's messages.")
+def show(thread: Thread, as_json: options.Json = False) -> None:
+    """Show a thread."""
+    runtime = invocation.runtime()
+    spoken = _there(runtime, thread)
+    position = runtime.readable.head().position
+    runtime.close()
+    messages = list(_messages(spoken))
+    if as_json:
+        render.documents("rt.message.v1", messages, position=position)
+        return
+    for each in messages:
+        synthetic = "  (not part of the history)" if each["synthetic"] else ""
+        render.out(f"{each['role']:<10} {each['position']:>7}  {render.line(each['content'])}{synthetic}")
+
+
+def _messages(spoken: list[Spoken]) -> Iterator[dict[str, Any]]:
+    for each in spoken:
+        about = {"position": each.position, "task": each.task, "run": each.run}
+        yield about | {"role": "user", "content": each.text, "synthetic": False}
+        if each.answer is not None:
+            yield about | {"role": "assistant", "content": each.answer, "synthetic": False}
+        elif each.status not in ("pending", "running", "retryable_failure"):
+            yield about | {"role": "assistant", "content": f"[{each.status}: {each.cause}]", "synthetic": True}
+
+
+@app.command(
+    "restart", help="Begin the conversation anew; nothing is rewritten, and what came before stays in the log."
+)
+def restart(
+    thread: Thread,
+    into: Annotated[str, typer.Option("--into", help="Another thread, which points to this one.")] = "",
+    as_json: options.Json = False,
+) -> None:
+    """Restart a thread."""
+    runtime = invocation.runtime()
+    spoken = _there(runtime, thread)
+    _refuse_open(thread, spoken)
+    target = into or thread
+    after = spoken[-1].position if target == thread and spoken else 0
+    position = _append(runtime, target, ThreadRestarted(thread=target, after=after, from_thread=thread if into else ""))
+    runtime.close()
+    _said("restarted", target, position, as_json=as_json)
+
+
+@app.command("delete", help="Remove a thread from lists, searches and histories; the log stays whole.")
+def delete(
+    thread: Thread,
+    reason: Annotated[str, typer.Option("--reason", help="For the record.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Also while a run of it is open.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Delete a thread."""
+    runtime = invocation.runtime()
+    spoken = _there(runtime, thread)
+    if not force:
+        _refuse_open(thread, spoken)
+    position = _append(runtime, thread, ThreadDeleted(thread=thread, reason=reason))
+    runtime.close()
+    _said("deleted", thread, position, as_json=as_json)
+
+
+def _there(runtime: Runtime, thread: str) -> list[Spoken]:
+    if thread not in threads(runtime.readable):
+        raise errors.IdNotFound(what="thread", given=thread)
+    return conversation(runtime.readable, thread)
+
+
+def _refuse_open(thread: str, spoken: list[Spoken]) -> None:
+    for each in spoken:
+        if each.status in ("pending", "running", "retryable_failure", "waiting_for_approval"):
+            raise errors.ThreadBusy(thread=thread, task=each.task[:8], status=each.status)
+
+
+def _append(runtime: Runtime, thread: str, data: ThreadRestarted | ThreadDeleted) -> int:
+    stream = thread_stream(thread)
+    result = runtime.log.append(
+        [
+            lambda view: Put(
+                events=(
+                    Recorded(
+                        stream=stream,
+                        version=view.version(stream) + 1,
+                        at_us=runtime.clock.now_us(),
+                        actor=runtime.actor,
+                        data=data,
+                    ),
+                )
+            )
+        ]
+    )[0]
+    if isinstance(result, Exception):
+        raise result
+    return result[-1]
+
+
+def _said(how: str, thread: str, position: int, *, as_json: bool) -> None:
+    if as_json:
+        render.document("rt.thread.v1", {"thread": thread, "status": how, "position": position})
+    else:
+        render.out(f"{how}: thread {thread} at position {position}")

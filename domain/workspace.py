@@ -1,0 +1,126 @@
+"""Agents as data: the documents of a workspace folder, compiled into the one configuration model.
+
+Kinds and old key names are those of the agent harness; what `rt` cannot do is refused by name, never dropped.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from domain import errors
+
+
+class Document(NamedTuple):
+    """A document of a workspace and where it stands."""
+
+    where: str
+    content: dict[str, Any]
+
+
+_TABLES = {"agent": "profiles", "model": "models", "tool": "tools", "policy": "policies", "controller": "controllers"}
+KINDS = ("workspace", "agent-context", *_TABLES)
+_TOOL_KINDS = {"process": "local-process", "ssh": "ssh-command", "http": "http-request", "person": "ask-person"}
+_AGENT_KEYS = {"hostFacing": "host_facing", "limits": "budgets"}
+_MODEL_KEYS = {"baseUrl": "base_url", "base URL": "base_url", "keyRef": "key_env", "model": "name"}
+_IGNORED = {"embedding-model", "vector-store"}  # accepted with a warning: nothing of rt uses them
+
+
+def compile_workspace(documents: Sequence[Document]) -> tuple[dict[str, Any], list[str]]:
+    """The configuration that the documents say, and warnings. Raises InvalidConfig naming file, kind and name."""
+    made: dict[str, Any] = {"profiles": {}, "models": {}, "tools": {}, "policies": [], "controllers": {}}
+    warnings: list[str] = []
+    context: list[str] = []
+    for document in documents:
+        kind, name, spec = _parts(document)
+        if kind in _IGNORED:
+            warnings.append(f"{document.where}: documents of kind {kind!r} are not used")
+        elif kind == "workspace":
+            _workspace(document, spec, made)
+        elif kind == "agent-context":
+            context.append(_text(document, spec))
+        else:
+            _add(document, kind, name, spec, made)
+    for profile in made["profiles"].values():
+        profile["prompt"] = [*context, *profile.get("prompt", [])]
+    return {table: value for table, value in made.items() if value}, warnings
+
+
+def _parts(document: Document) -> tuple[str, str, dict[str, Any]]:
+    content = document.content
+    kind = str(content.get("kind", "")).lower()
+    if kind not in KINDS and kind not in _IGNORED:
+        why = f"kind {content.get('kind')!r} is not supported; there are: {', '.join(KINDS)}"
+        raise errors.InvalidConfig(where=document.where, why=why)
+    unknown = sorted(set(content) - {"kind", "metadata", "spec", "apiVersion"})
+    if unknown:
+        raise errors.InvalidConfig(where=f"{document.where}: {unknown[0]}", why="unknown field of a document")
+    metadata, spec = content.get("metadata", {}), content.get("spec", {})
+    if not isinstance(metadata, dict) or not isinstance(spec, dict | str):
+        raise errors.InvalidConfig(where=document.where, why="metadata and spec are objects")
+    name = metadata.get("name", "")
+    if kind not in ("workspace", "agent-context") and (not isinstance(name, str) or not name):
+        raise errors.InvalidConfig(where=f"{document.where}: metadata.name", why="is missing")
+    return kind, str(name), spec if isinstance(spec, dict) else {"text": spec}
+
+
+def _workspace(document: Document, spec: dict[str, Any], made: dict[str, Any]) -> None:
+    known = {"name", "defaultAgent", "routing", "concurrency", "recovery", "policies"}
+    for name in spec:
+        if name not in known:
+            raise errors.InvalidConfig(
+                where=f"{document.where}: spec.{name}", why=f"unknown field; there are: {', '.join(sorted(known))}"
+            )
+    routing = {("rules" if key == "rules" else key): value for key, value in dict(spec.get("routing", {})).items()}
+    if "defaultAgent" in spec:
+        routing["default"] = spec["defaultAgent"]
+    if routing:
+        made["routing"] = routing
+    most = dict(spec.get("concurrency", {})).get("maxConcurrentRuns", 0)
+    if most:
+        made["work"] = {"max_runs": most}
+    made["policies"] += spec.get("policies", [])
+
+
+def _text(document: Document, spec: dict[str, Any]) -> str:
+    text = spec.get("text", spec.get("content", ""))
+    if not isinstance(text, str) or not text:
+        raise errors.InvalidConfig(where=f"{document.where}: spec.text", why="a context is a text")
+    return text
+
+
+def _add(document: Document, kind: str, name: str, spec: dict[str, Any], made: dict[str, Any]) -> None:
+    table = _TABLES[kind]
+    if kind == "policy":
+        made["policies"].append({"id": name} | _policy(spec))
+        return
+    if name in made[table]:
+        raise errors.InvalidConfig(where=f"{document.where}: metadata.name", why=f"a second {kind} is called {name!r}")
+    renamed = {"agent": _agent, "model": _model, "tool": _tool}.get(kind, dict)(spec)
+    made[table][name] = renamed
+
+
+def _agent(spec: dict[str, Any]) -> dict[str, Any]:
+    made = {
+        _AGENT_KEYS.get(key, key): value for key, value in spec.items() if key not in ("id", "executionMode", "model")
+    }
+    if "model" in spec and "controller" not in spec:
+        made["controller"] = spec["model"]
+    if spec.get("executionMode") == "direct":
+        made["program"] = "chat"
+    return made
+
+
+def _model(spec: dict[str, Any]) -> dict[str, Any]:
+    return {_MODEL_KEYS.get(key, key): value for key, value in spec.items() if key not in ("id", "provider")}
+
+
+def _tool(spec: dict[str, Any]) -> dict[str, Any]:
+    kind = spec.get("kind", "")
+    return {key: value for key, value in spec.items() if key != "id"} | {"kind": _TOOL_KINDS.get(kind, kind)}
+
+
+def _policy(spec: dict[str, Any]) -> dict[str, Any]:
+    """The match of a policy stands beside its effect here."""
+    match = dict(spec.get("match", {}))
+    names = {"agent": "profile", "tool": "tool", "arguments": "arguments"}
+    beside = {key: value for key, value in spec.items() if key not in ("id", "match")}
+    return beside | {names.get(str(key), str(key)): value for key, value in match.items()}
