@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
-from adapters.log_schema import COLUMNS, GENESIS, INSERT, PROMOTE, READY, RUNNING_PROFILES, THREADS, IndexRows, link
+from adapters.log_schema import (
+    CHILDREN,
+    COLUMNS,
+    GENESIS,
+    INSERT,
+    PROMOTE,
+    READY,
+    RUNNING_PROFILES,
+    THREADS,
+    IndexRows,
+    link,
+)
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
 from domain.events import Put, Recorded, Text, hydrated
@@ -73,6 +84,11 @@ class View:
         """See domain.ports.LogView."""
         self._cursor.execute(RUNNING_PROFILES)
         return dict(self._cursor.fetchall())
+
+    def children(self, run: str) -> list[str]:
+        """See domain.ports.LogView."""
+        self._cursor.execute(CHILDREN, (run,))
+        return [row[0] for row in self._cursor.fetchall()]
 
     def threads(self) -> list[str]:
         """See domain.ports.LogView."""

@@ -28,7 +28,7 @@ class MemoryLog:
         self._salts: dict[str, bytes] = {}
         self._tasks: dict[str, tuple[int, int, IndexChange]] = {}  # priority, queued, state
         self._runs: dict[str, tuple[str, int]] = {}  # task, claimed
-        self._about: dict[str, tuple[str, str]] = {}  # thread, profile
+        self._about: dict[str, tuple[str, str, str]] = {}  # thread, profile, parent run
         self._due: set[str] = set()  # what a work found due: no longer waited for
         self._inside = False
         self._seen = -1
@@ -86,7 +86,7 @@ class MemoryLog:
         data = event.data
         if (change := index_change(data)) is not None:
             if isinstance(data, TaskQueued):
-                self._about[event.stream] = (data.thread, data.profile)
+                self._about[event.stream] = (data.thread, data.profile, data.parent_run)
             known = (data.priority, position) if isinstance(data, TaskQueued) else self._tasks[event.stream][:2]
             self._tasks[event.stream] = (*known, change)
             self._due.discard(event.stream)
@@ -149,9 +149,13 @@ class MemoryLog:
         ]
         return dict(Counter(running))
 
+    def children(self, run: str) -> list[str]:
+        """See domain.ports.LogView."""
+        return [task for task, (_, _, parent) in self._about.items() if parent == run]
+
     def threads(self) -> list[str]:
         """See domain.ports.LogView."""
-        return list(dict.fromkeys(thread for thread, _ in self._about.values() if thread))
+        return list(dict.fromkeys(thread for thread, _, _ in self._about.values() if thread))
 
     def head(self) -> Head:
         """See domain.ports.Log."""

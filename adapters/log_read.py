@@ -76,6 +76,10 @@ class ReadLog:
         """See domain.ports.LogView."""
         return self._view().running_profiles()
 
+    def children(self, run: str) -> list[str]:
+        """See domain.ports.LogView."""
+        return self._view().children(run)
+
     def threads(self) -> list[str]:
         """See domain.ports.LogView."""
         return self._view().threads()

@@ -34,12 +34,13 @@ TABLES = (
 INDEX = (
     "CREATE TABLE task_index(queued INTEGER PRIMARY KEY, task TEXT NOT NULL UNIQUE, status TEXT NOT NULL,"
     " ready INTEGER NOT NULL, priority INTEGER NOT NULL, due_at_us INTEGER NOT NULL, run TEXT NOT NULL,"
-    " dispatcher TEXT NOT NULL, thread TEXT NOT NULL, profile TEXT NOT NULL) STRICT",
+    " dispatcher TEXT NOT NULL, thread TEXT NOT NULL, profile TEXT NOT NULL, parent_run TEXT NOT NULL) STRICT",
     "CREATE INDEX task_ready ON task_index(priority DESC) WHERE ready = 1",
     "CREATE INDEX task_waiting ON task_index(due_at_us) WHERE ready = 2",
     "CREATE INDEX task_running ON task_index(status) WHERE status = 'running'",
     "CREATE INDEX task_parked ON task_index(run) WHERE run <> '' AND status IN ('waiting_for_approval', 'blocked')",
     "CREATE INDEX task_thread ON task_index(thread) WHERE thread <> ''",
+    "CREATE INDEX task_parent ON task_index(parent_run) WHERE parent_run <> ''",
     "CREATE TABLE run_index(claimed INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, task TEXT NOT NULL,"
     " state TEXT NOT NULL) STRICT",
 )
@@ -68,7 +69,7 @@ class IndexRows:
     """Changes of the claim index, collected and written in a few statements. What counts is a row's last change."""
 
     def __init__(self) -> None:
-        self._tasks: list[tuple[int, str, str, int, int, int, str, str]] = []
+        self._tasks: list[tuple[int, str, str, int, int, int, str, str, str]] = []
         self._runs: list[tuple[int, str, str]] = []
         self._changed: dict[str, tuple[str, int, int, str, str, str]] = {}
         self._ended: dict[str, tuple[str, str]] = {}
@@ -86,7 +87,7 @@ class IndexRows:
             return
         ready = 0 if change.status not in CLAIMABLE else 2 if change.due_at_us else 1
         if isinstance(data, TaskQueued):
-            wanted = (data.priority, change.due_at_us, data.thread, data.profile)
+            wanted = (data.priority, change.due_at_us, data.thread, data.profile, data.parent_run)
             self._tasks.append((position, event.stream, change.status, ready, *wanted))
             return
         if isinstance(data, TaskClaimed) and not data.resumed:
@@ -97,7 +98,7 @@ class IndexRows:
     def write(self, cursor: sqlite3.Cursor) -> None:
         """Bring the tables up to date: new rows before changes."""
         if self._tasks:
-            cursor.executemany("INSERT INTO task_index VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?)", self._tasks)
+            cursor.executemany("INSERT INTO task_index VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)", self._tasks)
         if self._runs:
             cursor.executemany("INSERT INTO run_index VALUES (?, ?, ?, 'running')", self._runs)
         if self._changed:
@@ -126,6 +127,7 @@ READY = (
 )
 READY_OR_DUE = READY.replace("ready = 1", "(ready = 1 OR (ready = 2 AND due_at_us <= ?))")
 RUNNING_PROFILES = "SELECT profile, count(*) FROM task_index WHERE status = 'running' GROUP BY profile"
+CHILDREN = "SELECT task FROM task_index WHERE parent_run = ? AND parent_run <> '' ORDER BY queued"
 THREADS = "SELECT thread FROM task_index WHERE thread <> '' GROUP BY thread ORDER BY min(queued)"
 PROMOTE = "UPDATE task_index SET ready = 1 WHERE ready = 2 AND due_at_us <= ?"
 NEXT_DUE = "SELECT min(due_at_us) FROM task_index WHERE ready = 2"

@@ -3,9 +3,12 @@
 The dispatcher of a running task sees the request to cancel in the log and climbs the ladder.
 """
 
+import contextlib
+
 from domain import errors
 from domain import task as tasks
 from domain.advance import Happened, advance, catch_up, claimed
+from domain.bounds import REASON_CHARS_MAX
 from domain.events import Put, Recorded, RunCancelAsked, TaskClaimed
 from domain.ports import Log, LogView
 from domain.task import Status, Wish
@@ -54,10 +57,23 @@ def fulfil(log: Log, task: str, wish: Wish, at_us: int, actor: str) -> int:
 
 
 def cancel_task(log: Log, task: str, at_us: int, actor: str, reason: str) -> tuple[int, str]:
-    """Cancel a task in whatever state it is; the position, and what came of it.
+    """Cancel a task in whatever state it is, and what its runs delegated; the position, and what came of it.
 
     Raises TaskStateRefused for a task that is over.
     """
+    done = _cancel(log, task, at_us, actor, reason)
+    for child in _delegated(log, task):
+        with contextlib.suppress(errors.TaskStateRefused):  # over already
+            cancel_task(log, child, at_us, actor, f"its parent was canceled: {reason}"[:REASON_CHARS_MAX])
+    return done
+
+
+def _delegated(log: Log, task: str) -> list[str]:
+    runs = [event.data.run for event in log.stream(task) if isinstance(event.data, TaskClaimed)]
+    return [child for run in dict.fromkeys(runs) for child in log.children(run)]
+
+
+def _cancel(log: Log, task: str, at_us: int, actor: str, reason: str) -> tuple[int, str]:
     while True:
         state = log.task(task)
         assert state is not None, "an id of the index is in the log"

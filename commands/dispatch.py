@@ -24,9 +24,10 @@ class Dispatcher:
         self._world = world
         self._concurrency = concurrency
         self._drivers: dict[str, Driver] = {}  # by run
-        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._tasks: dict[asyncio.Task[None], Driver] = {}
         self._signal = asyncio.Event()
         self._draining = False
+        self._stopping = False
         self._only = ""
         self._failed: BaseException | None = None
         self.driven = 0
@@ -38,7 +39,7 @@ class Dispatcher:
 
     def stop(self) -> None:
         """End the running runs' processes now and give their tasks back."""
-        self._draining = True
+        self._draining = self._stopping = True
         for driver in self._drivers.values():
             driver.abandon()
         self._signal.set()
@@ -59,6 +60,7 @@ class Dispatcher:
         follower.add_done_callback(self._follower_done)
         try:
             await recover(self._world, self.id)
+            await expire(self._world, self.id)
             if begin is not None:
                 await begin()
             while self._failed is None:
@@ -132,7 +134,9 @@ class Dispatcher:
         driver = self._drivers[run] = Driver(self._world, self.id, task, claim)
         self.driven += 1
         running = asyncio.create_task(self._drive(driver))
-        self._tasks[running] = run
+        self._tasks[running] = driver
+        if self._stopping:  # it was claimed meanwhile
+            driver.abandon()
         running.add_done_callback(self._done)
 
     async def _drive(self, driver: Driver) -> None:
@@ -145,7 +149,9 @@ class Dispatcher:
             await driver.give_up()
 
     def _done(self, running: asyncio.Task[None]) -> None:
-        del self._drivers[self._tasks.pop(running)]
+        driver = self._tasks.pop(running)
+        if self._drivers.get(driver.state.run) is driver:  # else it was claimed again, while this one was leaving
+            del self._drivers[driver.state.run]
         if not running.cancelled() and (problem := running.exception()) is not None:
             self._failed = problem
         self._signal.set()

@@ -30,6 +30,7 @@ class Driver:
         self._task = task
         assert isinstance(claim.data, TaskClaimed), "a run begins with a claim"
         self._resumes = claim.data.resumed
+        self._epoch = claim.data.epoch
         self._tip = self._read(claim.data.run) if self._resumes else claimed(claim)
         self._changed = asyncio.Event()
         self._stale = False
@@ -56,7 +57,8 @@ class Driver:
     async def drive(self) -> None:
         """Drive the run until it has ended, here or by somebody else's hand, or waits for a person."""
         try:
-            await (self._resume() if self._resumes else self._start())
+            if not self._abandoned:
+                await (self._resume() if self._resumes else self._start())
             while not self._is_over():
                 await self._turn()
         finally:
@@ -67,7 +69,7 @@ class Driver:
         await self._record(Happened(RunOwnerLost(dispatcher=self.state.dispatcher, cause="internal_error")))
 
     def _is_over(self) -> bool:
-        return self.state.ended or self.state.parked
+        return self.state.ended or self.state.parked or self.state.epoch != self._epoch
 
     def _read(self, run: str) -> Tip:
         events = list(self._world.log.run_events(run, bodies=True))
@@ -98,9 +100,12 @@ class Driver:
         """Carry out what was asked for, then record what happened, or wait for it."""
         if self._stale:
             self._refresh()
-        if self.state.mind is not None and not self.state.mind.resumed and not self._is_over():
+        if self.state.mind is not None and not self.state.mind.resumed and not (self._is_over() or self._abandoned):
             await self._resume()  # a person answered while the run went on
-        for fact in self._effects.carry_out(self.state, abandoned=self._abandoned):
+        while not self._is_over():  # after each fact the run may be another one: a call may be canceled by now
+            fact = next(self._effects.carry_out(self.state, abandoned=self._abandoned), None)
+            if fact is None:
+                break
             await self._record(fact)
         if self._is_over():
             return

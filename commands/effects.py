@@ -48,7 +48,11 @@ class Effects:
             yield from self._carry_out(state, call, abandoned=abandoned)
         mind = state.mind
         if mind is not None and mind.question is not None and mind.question.ask not in self._open and not abandoned:
-            yield from self._ask(state, mind, mind.question)
+            if mind.finishing is None:
+                yield from self._ask(state, mind, mind.question)
+            else:  # nobody needs its answer any more
+                now_s = self._world.clock.monotonic_s()
+                yield answered(self._world, mind.question, cause="given_up", since_s=now_s)
         if abandoned or (mind is not None and mind.finishing is not None):
             for each in self._open.values():
                 if not isinstance(each, OpenCall | HttpCall) or abandoned:

@@ -56,14 +56,18 @@ def _if_file(path: Path) -> Path | None:
 
 def load_config(home: Home) -> "Config":
     """The configuration, checked as a whole. Raises InvalidConfig."""
+    from domain.config import Config
+
+    return Config() if home.config_file is None else read_config(home.config_file)
+
+
+def read_config(path: Path) -> "Config":
+    """A configuration file with its workspace, checked as a whole. Raises InvalidConfig."""
     import tomllib
 
     from domain.agent_checks import check
-    from domain.config import Config, parse
+    from domain.config import parse
 
-    path = home.config_file
-    if path is None:
-        return Config()
     try:
         content = path.read_bytes()
     except OSError as problem:

@@ -8,6 +8,7 @@ from commands import options, render
 from commands.approvals import seconds
 from commands.invocation import invocation
 from commands.surroundings import Memory, memories
+from commands.taking_in import announce
 from commands.wiring import Runtime
 from domain import errors
 from domain.agent_events import MemoryForgotten, MemoryKept
@@ -56,6 +57,7 @@ def _keep(key: str, text: str, where: str, lasts: str, *, known: bool, as_json: 
         if not value.strip() or len(value) > most:
             raise errors.Invalid(where=name, why=f"expected 1 to {most} characters")
     runtime = invocation.runtime(create=True)
+    announce(runtime)
     if runtime.secrets.text(text) != text:
         raise errors.Invalid(where="TEXT", why="contains the value of a registered secret")
     now_us = runtime.clock.now_us()

@@ -1,6 +1,7 @@
 """Commands that replay: runs of the log, and golden logs."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +11,13 @@ from commands import options, render
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
+from domain.events import Recorded
 from replays.replay import Replayed
 
 golden = typer.Typer(no_args_is_help=True)
 Folder = Annotated[Path, typer.Option("--dir", help="Where golden logs lie.")]
 GOLDEN = Path("tests/golden/runs")
+Instead = Callable[[Recorded], Recorded]
 
 
 def replay(
@@ -22,6 +25,10 @@ def replay(
         list[str] | None, typer.Argument(metavar="RUN…", help="Id, unique prefix of an id, @last or @failed.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run of the log.")] = False,
+    other: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="`today`: with the configuration of now; PART=FILE: with a part of another one."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Replay runs."""
@@ -31,19 +38,39 @@ def replay(
     runtime = invocation.runtime()
     wanted = runtime.reader.recent_runs(-1) if every else [runtime.find_run(each) for each in run or ()]
     try:
-        replay_runs(runtime, wanted, summary=every, as_json=as_json)
+        replay_runs(runtime, wanted, summary=every, as_json=as_json, instead=_instead(runtime, other or []))
     finally:
         runtime.close()
 
 
-def replay_runs(runtime: Runtime, wanted: list[str], *, summary: bool, as_json: bool) -> int:
+def _instead(runtime: Runtime, other: list[str]) -> Instead | None:
+    if not other:
+        return None
+    from commands.home import read_config
+    from replays.substitute import PARTS, instead
+
+    parts: dict[str, Any] = {}
+    for each in other:
+        name, separator, file = each.partition("=")
+        if each == "today":
+            parts |= dict.fromkeys(PARTS, runtime.config)
+        elif not separator or not file:
+            raise errors.Invalid(where="--with", why=f"{each!r}: expected today, or PART=FILE")
+        else:
+            parts[name] = read_config(Path(file))
+    return instead(parts)
+
+
+def replay_runs(
+    runtime: Runtime, wanted: list[str], *, summary: bool, as_json: bool, instead: "Instead | None" = None
+) -> int:
     """Replay and show; 0. With `summary` only differences and a count are shown. Raises Diverged."""
     from replays.replay import replay as replayed
 
     diverged: list[str] = []
     for each in wanted:
         start_s = time.monotonic()
-        result = replayed(runtime.readable.run_events(each, bodies=True), runtime.readable.salt(each))
+        result = replayed(runtime.readable.run_events(each, bodies=True), runtime.readable.salt(each), instead)
         took_s = time.monotonic() - start_s
         if result.difference is not None:
             diverged.append(each)

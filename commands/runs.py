@@ -174,18 +174,25 @@ def _output(runtime: Runtime, run: str, *, follow_it: bool) -> Iterator[Recorded
         time.sleep(FOLLOW_POLL_S)
 
 
-def watch(run: options.RunArgument, *, as_json: options.Json = False) -> None:
+def watch(
+    run: options.RunArgument,
+    *,
+    after: Annotated[int, typer.Option("--after", min=0, help="Only what lies beyond this position.")] = 0,
+    as_json: options.Json = False,
+) -> None:
     """Follow a run: its events and output as they become durable."""
+    from commands.items import item
+
     runtime = invocation.runtime()
     wanted = runtime.find_run(run)
-    seen, start_us, ended = 0, 0, False
+    seen, start_us, ended = after, 0, False
     while not ended:
         ended = runtime.reader.run_state(wanted) != "running"
         for event in runtime.readable.run_events(wanted, bodies=True, after=seen):
             start_us = start_us or event.at_us
             seen = event.position
             if as_json:
-                render.document("rt.event.v1", event_document(event))
+                render.document("rt.item.v1", item(event, event_document(event)))
             else:
                 _show(event, start_us)
         if not ended:

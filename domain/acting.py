@@ -143,7 +143,7 @@ def _take_up_lost(plan: Plan, lost: Lost) -> None:
         )
         return
     arguments = tools.canonical(tool, about.arguments)
-    verdict = policies.evaluate(known.book, _wish(plan, tool, arguments, "task"))
+    verdict = policies.evaluate(known.book, _wish(plan, tool, arguments, about.origin))
     if verdict.effect == "deny":
         _denied(plan, lost.call, tool, verdict)
     else:
@@ -164,7 +164,7 @@ def _take_up_answer(plan: Plan, approval: Approval) -> None:
         plan.add(CallRefused(call=approval.call, tool=approval.tool, cause="unknown_tool"))
         return
     arguments = approval.edited or tools.canonical(tool, about.arguments)
-    verdict = policies.evaluate(known.book, _wish(plan, tool, arguments, "controller"))
+    verdict = policies.evaluate(known.book, _wish(plan, tool, arguments, about.origin))
     bound = digest(known, tool, arguments)
     if verdict.effect == "deny":
         _denied(plan, approval.call, tool, verdict)

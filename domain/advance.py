@@ -97,6 +97,8 @@ def advance(tip: Tip, happened: Sequence[Happened], *, at_us: int, actor: str) -
         return recorded
 
     for each in happened:
+        if state.ended and not tip.state.ended:  # it ends in this put, and nothing follows the end
+            break
         fact = add(each.fact, _cause(tip, each.fact), each.actor or actor, each)
         texts += each.texts.values()
         step = core.step(state, fact)

@@ -66,7 +66,7 @@ def decide(plan: Plan, fact: Fact) -> None:  # noqa: C901  # one arm a fact
             _end(plan)
             return
         case ControllerAnswered():
-            if plan.mind.question is not None and plan.mind.answer is not None:
+            if plan.mind.question is not None and plan.mind.answer is not None and plan.mind.finishing is None:
                 _answered(plan)
         case _:
             pass
@@ -86,12 +86,12 @@ def _lost(plan: Plan) -> None:
         _end(plan)
         return
     limit = known.setup.budgets.recoveries
-    if limit and known.recoveries > limit:
+    if mind.unknown(known):
+        plan.add(TaskParked(run=plan.run.run, status="blocked", cause="needs_reconcile"))
+    elif limit and known.recoveries > limit:
         plan.add(BudgetReached(budget="recoveries", limit=limit, used=known.recoveries))
         _withdraw(plan)
         _end(plan)
-    elif mind.unknown(known):
-        plan.add(TaskParked(run=plan.run.run, status="blocked", cause="needs_reconcile"))
     else:
         _resume(plan, "dispatcher_lost")
 
@@ -306,7 +306,7 @@ def _withdraw(plan: Plan) -> None:
 
 
 def _wind_up(plan: Plan) -> None:
-    """End the open calls, and when they have ended, the run."""
+    """End the open calls and the open question, and when they have ended, the run."""
     finishing = plan.mind.finishing
     assert finishing is not None, "somebody wants the run to end"
     _withdraw(plan)
@@ -314,7 +314,7 @@ def _wind_up(plan: Plan) -> None:
     for each in plan.run.open_calls:
         if not each.cancel or (cause == "operator" and each.cancel != "operator"):
             plan.add(CancelRequested(call=each.ordinal, cause=cause))
-    if not plan.run.open_calls:
+    if not plan.run.open_calls and plan.mind.question is None:
         _end(plan)
 
 
@@ -325,9 +325,11 @@ def _end(plan: Plan) -> None:
     if finishing.outcome == "canceled":
         plan.end(Ending(state="canceled", cause="operator"))
         return
-    status = {"completed": "completed", "failed": "permanent_failure", "blocked": "blocked"}[finishing.outcome]
+    again = finishing.retryable and all(call.effect != "once" for call in plan.run.calls)  # else a person decides
+    blocked = finishing.outcome == "blocked" or (finishing.retryable and not again)
+    status = "completed" if finishing.outcome == "completed" else "blocked" if blocked else "permanent_failure"
     outcome = Outcome(
-        status="retryable_failure" if finishing.retryable else status,  # type: ignore[arg-type]  # a verdict
+        status="retryable_failure" if again else status,  # type: ignore[arg-type]  # a verdict
         operator_summary=finishing.message,
         status_source="controller",
         artifact_paths=finishing.evidence,
@@ -335,9 +337,9 @@ def _end(plan: Plan) -> None:
     plan.end(
         Ending(
             state="completed" if finishing.outcome == "completed" else "failed",
-            retry="none" if finishing.outcome != "failed" else "retryable" if finishing.retryable else "permanent",
+            retry="none" if finishing.outcome != "failed" or blocked else "retryable" if again else "permanent",
             cause="" if finishing.outcome == "completed" else finishing.cause,
-            blocked=finishing.outcome == "blocked",
+            blocked=blocked,
             outcome=encode(outcome),
         )
     )

@@ -1,6 +1,7 @@
 """What a decision leaves behind in the mind of a run: calls to come, an end to come, a question to put again."""
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -99,16 +100,18 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value, order="sorted").decode()
 
 
-def _wished(known: Mind, data: DecisionMade, wanted: tuple[Wanted, ...]) -> Mind:
+def _wished(known: Mind, data: DecisionMade, wanted: tuple[Wanted, ...], *, by_task: bool = False) -> Mind:
     for ordinal, each in zip(data.calls, wanted, strict=True):
-        known = mind.keep(known, Watched(call=ordinal, tool=each.tool[:100], at_us=0, arguments=each.input))
+        origin: Literal["task", "controller"] = "task" if by_task else "controller"
+        about = Watched(call=ordinal, tool=each.tool[:100], at_us=0, arguments=each.input, origin=origin)
+        known = mind.keep(known, about)
     return known
 
 
 def _ruled(known: Mind, data: DecisionMade) -> Mind:
     rule = next(each for each in known.setup.controller.rules if each.id == data.rule)
     if rule.then == "tool":
-        return _wished(known, data, rule.calls or known.setup.calls)
+        return _wished(known, data, rule.calls or known.setup.calls, by_task=not rule.calls)
     if rule.then == "ask":
         return _wished(known, data, (Wanted("ask-person", {"question": rule.message or "go on?"}),))
     if rule.then == "wait" or (rule.then == "cancel" and not rule.message):

@@ -44,6 +44,8 @@ class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Delay | None = None
     thread: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
     routing: RoutedInput | None = None
+    parent_run: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None  # the run that delegates this
+    depth: Annotated[int, Meta(ge=0, le=bounds.RUN_DEPTH_MAX)] = 0
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=bounds.KEY_CHARS_MAX)] | None = None
 
 
@@ -145,6 +147,8 @@ def accept(document: object, config: Config, now_us: int) -> Accepted:
         due_at_us=_due_at_us(task, now_us),
         thread=task.thread or "",
         routing=_routed(task.routing),
+        parent_run=task.parent_run or "",
+        depth=task.depth,
     )
     ignored = tuple(sorted(set(document) - set(TaskInput.__struct_fields__)))
     texts: tuple[bytes, ...] = (_message(task),) if task.thread else ()

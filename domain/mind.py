@@ -59,6 +59,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     call: int
     tool: str
     arguments: dict[str, Any] = {}  # as they were wished for, or edited
+    origin: Literal["task", "controller"] = "controller"  # who wished
     at_us: int  # of its start or its latest output
     started_us: int = 0
     lines: int = 0

@@ -94,6 +94,10 @@ class LogView(Protocol):
         """How many tasks of each wanted profile run."""
         ...
 
+    def children(self, run: str) -> list[str]:
+        """The tasks that a run has taken in, in order."""
+        ...
+
     def threads(self) -> list[str]:
         """The threads that tasks belong to, in the order in which they began."""
         ...

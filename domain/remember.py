@@ -77,7 +77,7 @@ def remember(  # noqa: C901, PLR0911, PLR0912, PLR0913  # one arm an event: spli
         case TimerFired():
             return _timer(known, data)
         case RunOwnerLost():
-            return _lost(run, known, data)
+            return _lost(run, known, data, at_us)
         case RunResumed():
             return _resumed(known, texts)
         case TaskClaimed():
@@ -97,7 +97,7 @@ def remember(  # noqa: C901, PLR0911, PLR0912, PLR0913  # one arm an event: spli
 def _requested(known: Mind, data: ToolCallRequested) -> Mind:
     about = mind.watched(known, data.repeats or data.call)
     answered = mind.approval(known, data.call)
-    arguments = about.arguments if about else {}
+    arguments, origin = (about.arguments, about.origin) if about else ({}, "controller")
     if answered is not None and answered.edited:
         arguments = msgspec.json.decode(answered.edited)
     known = replace(
@@ -108,7 +108,8 @@ def _requested(known: Mind, data: ToolCallRequested) -> Mind:
         lost=tuple(each for each in known.lost if each.original != data.repeats),
         repeats=0,
     )
-    return mind.keep(known, Watched(call=data.call, tool=data.tool, at_us=0, arguments=arguments))
+    now = Watched(call=data.call, tool=data.tool, at_us=0, arguments=arguments, origin=origin)
+    return mind.keep(known, now)
 
 
 def _called(
@@ -193,7 +194,10 @@ def _answered(known: Mind, data: ControllerAnswered, texts: Mapping[str, bytes])
         tokens_in=usage.prompt_tokens,
         tokens_out=usage.completion_tokens,
     )
-    return answered_spending(replace(known, answer=answer), question, answer)
+    known = answered_spending(known, question, answer)
+    if known.finishing is not None:  # nobody decides any more
+        return replace(known, question=None)
+    return replace(known, answer=answer)
 
 
 def _refused(known: Mind, data: CallRefused) -> Mind:
@@ -286,9 +290,13 @@ def _timer(known: Mind, data: TimerFired) -> Mind:
     return known
 
 
-def _lost(run: Run, known: Mind, data: RunOwnerLost) -> Mind:
+def _lost(run: Run, known: Mind, data: RunOwnerLost, at_us: int) -> Mind:
     """Calls are remembered as lost; an ask is repeated, and counts as spent in full."""
     lost = known.lost
+    until_us = at_us  # it was at work: to the last sign of life where it died unnoticed
+    if data.cause == "dispatcher_died":
+        until_us = max((known.decided_us, *(each.at_us for each in known.watched)))
+    active_us = known.active_us + max(0, until_us - known.since_us)
     for call in run.open_calls:
         if call.cancel:
             known = mind.note(known, Entry(kind="exited", call=call.ordinal, text="ended with its dispatcher"))
@@ -296,7 +304,9 @@ def _lost(run: Run, known: Mind, data: RunOwnerLost) -> Mind:
         else:
             lost = (*lost, Lost(call=call.ordinal, original=call.repeats or call.ordinal, effect=call.effect))
     died = data.cause != "dispatcher_stopped"
-    known = replace(known, lost=lost, recoveries=known.recoveries + died, resumed=False)
+    known = replace(
+        known, lost=lost, recoveries=known.recoveries + died, resumed=False, active_us=active_us, since_us=at_us
+    )
     if known.question is not None:
         again = tuple(each for each in known.question.triggers if each not in known.waiting)
         known = replace(known, question=None, answer=None, waiting=(*again, *known.waiting))

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from adapters import transfer
 from adapters.codec import Codec
 from domain import errors
-from domain.events import Recorded
+from domain.events import Recorded, hydrated
+from domain.ids import text_of
 from replays.replay import Replayed, replay
 
 FILE = "log.jsonl"
@@ -39,5 +40,8 @@ def check(lines: Iterable[bytes], source: str) -> Golden:
         raise errors.Invalid(where=source, why=f"{len(found)} events; its header says {header.events}")
     salt = next((entry.salt for entry in found if entry.salt), b"")
     codec = Codec()
-    events: list[Recorded] = [codec.decode(entry.row, entry.body) for entry in found]
+    texts = {text_of(blob.content).sha256: blob.content for entry in found for blob in entry.texts}
+    events: list[Recorded] = [
+        hydrated(codec.decode(entry.row, entry.body), lambda _, text: texts.get(text.sha256)) for entry in found
+    ]
     return Golden(header.name, replay(events, salt))

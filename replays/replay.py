@@ -5,7 +5,7 @@ Opens no socket, starts no process, appends nothing. A missing or surplus conseq
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import msgspec
@@ -52,11 +52,16 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     difference: Difference | None
 
 
-def replay(events: Iterable[Recorded], salt: bytes = b"") -> Replayed:
-    """Replay a run from its events by position (`Log.run_events`). Bodies, where they are given, are checked too."""
+def replay(
+    events: Iterable[Recorded], salt: bytes = b"", instead: Callable[[Recorded], Recorded] | None = None
+) -> Replayed:
+    """Replay a run from its events by position (`Log.run_events`). Bodies, where they are given, are checked too.
+
+    `instead` gives a fact as it would be with other inputs: another policy, another prompt.
+    """
     replaying = _Replaying(salt)
     for event in events:
-        if replaying.take(event):
+        if replaying.take(event if instead is None else instead(event)):
             break
     else:
         replaying.finish()

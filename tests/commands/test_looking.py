@@ -182,8 +182,8 @@ def test_watch_shows_events_as_they_come_and_ends_with_the_run(place: Place) -> 
             done = finished(watcher)
         assert done.code == 0
         events = [json.loads(line) for line in done.out.splitlines()]
-        assert [event["topic"] for event in events if event["schema"] == "rt.event.v1"][-1] == "task.completed.v1"
-        positions = [event["position"] for event in events if event["schema"] == "rt.event.v1"]
+        assert [event["topic"] for event in events if event["schema"] == "rt.item.v1"][-1] == "task.completed.v1"
+        positions = [event["position"] for event in events if event["schema"] == "rt.item.v1"]
         assert positions == sorted(set(positions))
         finished(worker)
     assert "stdout │ late" in place.ok("watch", "@last").text
