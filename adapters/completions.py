@@ -14,7 +14,7 @@ class Assembler:
     """Takes in the bytes of a stream; hands out what is new of content and reasoning."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, dict[str, Any]] = {}
@@ -25,8 +25,13 @@ class Assembler:
     def feed(self, data: bytes) -> list[tuple[str, str]]:
         """New pieces as (content or reasoning, text)."""
         new: list[tuple[str, str]] = []
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        self._rest = self._rest[-_LINE_BYTES_MAX:]
+        self._rest += data
+        if b"\n" not in data:  # a line that comes in many pieces is looked at once
+            if len(self._rest) > 2 * _LINE_BYTES_MAX:
+                del self._rest[:-_LINE_BYTES_MAX]
+            return new
+        *lines, rest = bytes(self._rest).split(b"\n")
+        self._rest = bytearray(rest)
         for line in lines:
             name, _, value = line.rstrip(b"\r").partition(b":")
             if name == b"data":

@@ -6,7 +6,6 @@ over when its leader exited, its pipes were drained (for a bounded time) and no 
 
 import asyncio
 import ctypes
-import errno
 import fcntl
 import os
 import signal
@@ -16,9 +15,10 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from adapters import process_table as table
+from adapters.process_start import memory_file, not_started, signal_name
 from adapters.process_tree import Call, Trees
-from domain.bounds import BUFFERED_BYTES_MAX, DRAIN_S, ESCAPED_MAX, KILL_S_MAX, READ_BYTES_MAX
-from domain.ports import Exit, NotStarted, NotStartedCause, Output, Piece, ProcessIdentity, ProcessSpec
+from domain.bounds import BUFFERED_BYTES_MAX, DRAIN_S, ESCAPED_MAX, KILL_S_MAX, READ_BYTES_MAX, STDIN_GRACE_S
+from domain.ports import Exit, NotStarted, Output, Piece, ProcessIdentity, ProcessSpec
 
 _TICK_S = 0.02
 _OBSERVE_S = 1.0
@@ -41,6 +41,8 @@ class _Running(Call):
         self.paused = False
         self.pipes: dict[int, Literal["stdout", "stderr"]] = {}
         self.pidfd = -1
+        self.stdin = -1  # our end of a pipe that is held open
+        self.waiting: asyncio.TimerHandle | None = None  # between the end of stdin and the first rung of the ladder
         self.started_s = 0.0
         self.ended_s = 0.0
         self.returncode: int | None = None
@@ -50,6 +52,12 @@ class _Running(Call):
         self.told: set[tuple[int, int]] = set()
         self.killed: set[tuple[int, int]] = set()
         self.exit: Exit | None = None
+
+    def close_stdin(self) -> None:
+        """Let the process see the end of its stdin."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
 
 
 class LocalProcesses:
@@ -77,23 +85,30 @@ class LocalProcesses:
                 opened += os.pipe2(os.O_CLOEXEC)
             spare = os.dup(self._null)  # room for the pidfd: a start must not fail halfway
             opened.append(spare)
-            given = _stdin(spec.stdin) if spec.stdin else self._null
-            if spec.stdin:
-                opened.append(given)
+            given, held = self._stdin(spec)
+            opened += [each for each in (given, held) if each not in (self._null, -1)]
             popen = self._popen(spec, given, opened[1], opened[3])
         except (OSError, ValueError) as problem:
             for descriptor in opened:
                 os.close(descriptor)
-            raise _not_started(problem, spec) from problem
+            raise not_started(problem, spec) from problem
         for descriptor in (opened[1], *opened[3:]):
-            os.close(descriptor)
+            if descriptor != held:
+                os.close(descriptor)
         found = table.entry(popen.pid)  # not reaped yet, so it is there
         call = _Running(spec.call, popen, found.start if found else 0, changed)
         call.started_s = self._loop.time()
+        call.stdin = held
         self._calls[spec.call] = call
         self._trees.leaders.add(popen.pid)
         self._watch(call, opened[0], opened[2])
         return ProcessIdentity(pid=popen.pid, start_ticks=call.start, boot_id=self._boot_id)
+
+    def _stdin(self, spec: ProcessSpec) -> tuple[int, int]:
+        """What the process reads from, and our end of it where it is held open."""
+        if spec.hold_stdin:
+            return os.pipe2(os.O_CLOEXEC)
+        return (memory_file(spec.stdin) if spec.stdin else self._null), -1
 
     @staticmethod
     def _popen(spec: ProcessSpec, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
@@ -193,10 +208,15 @@ class LocalProcesses:
             running.killing_until_s = min(running.killing_until_s, until_s)
             return
         running.killing_until_s = until_s
-        self._climb(running)
+        if running.stdin >= 0:  # the far side ends first, and by itself, so that its end is seen
+            running.close_stdin()
+            running.waiting = self._loop.call_later(min(grace_s, STDIN_GRACE_S), self._climb, running)
+        else:
+            self._climb(running)
 
     def _climb(self, call: _Running) -> None:  # noqa: C901  # the ladder, rung by rung
         """One step of the ladder: TERM to whoever was not told, KILL to all once the grace is over."""
+        call.waiting = None
         if call.exit is not None:
             return
         assert call.killing_until_s is not None, "the ladder was begun"
@@ -242,6 +262,10 @@ class LocalProcesses:
             call.drain = self._loop.call_later(DRAIN_S, self._cut_drain, call)
         else:
             self._drained(call)
+        if call.waiting is not None:  # it ended by itself, as it was asked to: now what it left behind
+            call.waiting.cancel()
+            call.waiting = None
+            self._climb(call)
 
     def _cut_drain(self, call: _Running) -> None:
         if call.paused:  # held back by its reader, not by a holder of the pipe
@@ -287,13 +311,14 @@ class LocalProcesses:
     def _over(self, call: _Running, escaped: tuple[int, ...]) -> None:
         for descriptor in list(call.pipes):
             self._close_pipe(call, descriptor)
+        call.close_stdin()
         code = call.returncode
         assert code is not None, "a call is over after its leader"
         if call.drain is not None:
             call.drain.cancel()
         call.exit = Exit(
             exit_code=code if code >= 0 else None,
-            signal=_signal_name(-code) if code < 0 else "",
+            signal=signal_name(-code) if code < 0 else "",
             duration_us=int((call.ended_s - call.started_s) * 1_000_000),
             drain_cut=call.drain_cut,
             killed=len(call.killed),
@@ -328,6 +353,7 @@ class LocalProcesses:
             if call.exit is None:
                 for each in self._trees.members(call, self._live()):
                     table.send(each, signal.SIGKILL)
+            call.close_stdin()
             for descriptor in list(call.pipes):
                 self._close_pipe(call, descriptor)
             if call.pidfd >= 0:
@@ -339,42 +365,3 @@ class LocalProcesses:
         if self._observing is not None:
             self._observing.cancel()
         os.close(self._null)
-
-
-def _stdin(content: bytes) -> int:
-    """A file in memory to read from: no pipe that could fill up, no file that could be left."""
-    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
-    with os.fdopen(os.dup(descriptor), "wb") as file:
-        file.write(content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIG{number}"  # a real-time signal
-
-
-_CAUSES: dict[int, NotStartedCause] = {
-    errno.ENOENT: "command_not_found",
-    errno.ENOTDIR: "command_not_found",
-    errno.EACCES: "not_executable",
-    errno.EPERM: "not_executable",
-    errno.ENOEXEC: "not_executable",
-    errno.E2BIG: "argument_too_large",
-    errno.EAGAIN: "out_of_resources",
-    errno.ENOMEM: "out_of_resources",
-    errno.EMFILE: "out_of_resources",
-    errno.ENFILE: "out_of_resources",
-}
-
-
-def _not_started(problem: OSError | ValueError, spec: ProcessSpec) -> NotStarted:
-    if isinstance(problem, ValueError):
-        return NotStarted("command_not_found", str(problem))
-    if problem.filename == spec.cwd:
-        return NotStarted("cwd_missing", f"{spec.cwd}: {problem.strerror}")
-    cause = _CAUSES.get(problem.errno or 0, "out_of_resources")
-    return NotStarted(cause, f"{spec.argv[0]}: {problem.strerror}")

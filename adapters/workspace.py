@@ -55,7 +55,8 @@ def _read(folder: Path, path: Path) -> Iterator[Document]:
         raise errors.InvalidConfig(where=where, why=f"{len(content)} bytes; at most {DOCUMENT_BYTES_MAX}")
     try:
         found = _parsed(path.suffix, content.decode("utf-8-sig"))
-    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, LookupError, AttributeError) as problem:
+        # the last three: what PyYAML trips over in a tag that does not fit its value
         raise errors.InvalidConfig(where=where, why=f"does not parse: {' '.join(str(problem).split())[:300]}") from None
     for number, document in enumerate(each for each in found if each is not None):
         place = where if len(found) == 1 else f"{where} (document {number + 1})"
@@ -68,17 +69,27 @@ def _read(folder: Path, path: Path) -> Iterator[Document]:
 
 def _parsed(suffix: str, text: str) -> list[Any]:
     if suffix == ".json":
-        return [json.loads(text)]
+        return [json.loads(text, object_pairs_hook=_unique)]
     if suffix == ".toml":
         return [tomllib.loads(text)]
     return list(yaml.load_all(text, _Loader))  # a safe loader, narrowed
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(dict(pairs)) != len(pairs):
+        raise _Refused("a key stands there twice")  # noqa: TRY003
+    return dict(pairs)
 
 
 def _is_plain(value: object, depth: int) -> bool:
     if depth < 0:
         return False
     if isinstance(value, dict):
-        return all(isinstance(name, str) and _is_plain(each, depth - 1) for name, each in value.items())
+        return all(
+            isinstance(name, str) and _is_plain(name, 0) and _is_plain(each, depth - 1) for name, each in value.items()
+        )
     if isinstance(value, list):
         return all(_is_plain(each, depth - 1) for each in value)
-    return value is None or isinstance(value, str | int | float | bool)
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    return value is None or isinstance(value, int | float | bool)

@@ -8,7 +8,7 @@ import time
 from bench import harness
 from bench.harness import Row
 
-NAMES = ("appends", "output", "runs", "cold", "replay", "projection", "recovery")
+NAMES = ("appends", "output", "runs", "cold", "replay", "projection", "recovery", "controllers")
 SECONDS_MAX = 240
 
 

@@ -27,9 +27,14 @@ def runtime(folder: Path, config: str = "") -> Runtime:
 
 def queue(made: Runtime, payload: dict[str, Any], count: int = 1) -> None:
     """Take in so many tasks that run this."""
+    queue_document(made, {"kind": "command", "source": "bench", "payload": payload}, count)
+
+
+def queue_document(made: Runtime, document: dict[str, Any], count: int = 1) -> None:
+    """Take in so many tasks of this document."""
     puts = []
     for _ in range(count):
-        accepted = intake.accept({"kind": "command", "source": "bench", "payload": payload}, made.config, 0)
+        accepted = intake.accept(document, made.config, 0)
         task = made.ids.new()
         event = Recorded(
             stream=task, version=1, at_us=made.clock.now_us(), actor=made.actor, data=accepted.event, correlation=task

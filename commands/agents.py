@@ -12,6 +12,7 @@ from commands.surroundings import conversation
 from commands.wiring import Runtime
 from domain import agents, errors, routing
 from domain.config import AGENT
+from domain.routed import Routed
 
 
 def agent_document(
@@ -29,7 +30,7 @@ def agent_document(
     argv = ["/bin/sh", "-c", shell] if shell is not None else list(invocation.tail or ())
     if bool(goal) and bool(argv):
         raise typer.BadParameter("give one of them: a goal, or a command")
-    profile = agent or ("watch" if argv else runtime.config.routing.default or "watch")
+    profile, routed = (_named(agent), {}) if argv else _chosen(runtime, goal, agent)
     payload: dict[str, Any] = {"cwd": str(Path.cwd())}
     cancel_on, finish_on = phrases
     if argv:
@@ -43,7 +44,7 @@ def agent_document(
         check_serves(runtime, profile, controller)
     if controller:
         payload["controller"] = controller
-        _known_controller(runtime, controller)
+        known_controller(runtime, controller)
     if context is not None:
         payload["context"] = _object(context)
     if timeout:
@@ -56,7 +57,23 @@ def agent_document(
         "payload": payload,
         "requested_adapter": AGENT,
         "requested_profile": profile,
-    }
+    } | routed
+
+
+def _named(agent: str) -> str:
+    return agent if agent not in ("", "auto") else "watch"
+
+
+def _chosen(runtime: Runtime, goal: str, agent: str) -> tuple[str, dict[str, Any]]:
+    """The profile for a goal; where it was chosen and not named, how."""
+    if _named(agent) == agent:
+        return agent, {}
+    chosen, texts = _route(runtime, goal, agent)
+    if chosen is not None:
+        return chosen.selected, _routing(chosen, texts)
+    if agent == "auto":
+        raise _nobody()
+    return _named(agent), {}
 
 
 def _object(context: str) -> dict[str, Any]:
@@ -66,7 +83,8 @@ def _object(context: str) -> dict[str, Any]:
     return given
 
 
-def _known_controller(runtime: Runtime, name: str) -> None:
+def known_controller(runtime: Runtime, name: str) -> None:
+    """Raises UnknownController."""
     known = agents.controllers(runtime.config)
     if name not in known:
         raise errors.UnknownController(name=name, known=", ".join(known))
@@ -90,17 +108,9 @@ def routed_document(runtime: Runtime, *, goal: str, agent: str, thread: str = ""
 
     Raises UnknownProfile, and Invalid where nothing chooses one.
     """
-    given = routing.Input(text=goal, source="cli", kind="goal", requested=agent, thread_profile=_of(runtime, thread))
-    routed = routing.route(runtime.config, given)
-    texts: tuple[bytes, ...] = ()
-    if routed is None and runtime.config.routing.model:
-        from commands.router import ask
-
-        routed, texts = ask(runtime, given)
-    routed = routed or routing.default(runtime.config, given)
+    routed, texts = _route(runtime, goal, agent, thread)
     if routed is None:
-        why = "no rule of [routing] matches and it has no default; name a profile with --agent (rt profile list)"
-        raise errors.Invalid(where="the goal", why=why)
+        raise _nobody()
     return {
         "kind": "goal",
         "source": "cli",
@@ -109,8 +119,27 @@ def routed_document(runtime: Runtime, *, goal: str, agent: str, thread: str = ""
         "requested_adapter": AGENT,
         "requested_profile": routed.selected,
         "thread": thread or None,
-        "routing": msgspec.to_builtins(routed) | {"texts": [text.decode() for text in texts]},
-    }
+    } | _routing(routed, texts)
+
+
+def _route(runtime: Runtime, goal: str, agent: str, thread: str = "") -> tuple[Routed | None, tuple[bytes, ...]]:
+    given = routing.Input(text=goal, source="cli", kind="goal", requested=agent, thread_profile=_of(runtime, thread))
+    routed = routing.route(runtime.config, given)
+    texts: tuple[bytes, ...] = ()
+    if routed is None and runtime.config.routing.model:
+        from commands.router import ask
+
+        routed, texts = ask(runtime, given)
+    return routed or routing.default(runtime.config, given), texts
+
+
+def _routing(routed: Routed, texts: tuple[bytes, ...]) -> dict[str, Any]:
+    return {"routing": msgspec.to_builtins(routed) | {"texts": [text.decode() for text in texts]}}
+
+
+def _nobody() -> errors.Invalid:
+    why = "no rule of [routing] matches and it has no default; name a profile with --agent (rt profile list)"
+    return errors.Invalid(where="the goal", why=why)
 
 
 def _of(runtime: Runtime, thread: str) -> str:

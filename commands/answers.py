@@ -9,9 +9,18 @@ from typing import NamedTuple
 import msgspec
 
 from commands.recover import read_tip
+from commands.surroundings import grants as standing
 from domain import acting, errors, mind, policies, tools
 from domain.advance import Happened, Tip, advance
-from domain.agent_events import CallApproved, CallEdited, CallRejected, CallSettled, GrantMade, GrantRevoked
+from domain.agent_events import (
+    ApprovalClosed,
+    CallApproved,
+    CallEdited,
+    CallRejected,
+    CallSettled,
+    GrantMade,
+    GrantRevoked,
+)
 from domain.bounds import GRANT_S_MAX
 from domain.events import Put, Recorded
 from domain.ids import POLICY, text_of
@@ -22,6 +31,7 @@ from domain.ports import Log, RunView
 
 _TRIES = 20  # against a run that is busy appending
 _LATE = "as nobody answered in time"
+_PREFIX_MIN = 4  # of a grant's id
 
 
 class Asked(NamedTuple):
@@ -65,16 +75,17 @@ def asked(log: RunView, run: str, call: int | None) -> Asked:
 
 
 def _refuse_resolved(log: RunView, run: str, call: int | None) -> None:
-    """Say who was faster."""
-    if call is None:
-        return
+    """Say who was faster, or that it is too late; without an ordinal, of what waited last."""
     for event in reversed(log.stream(run)):
         data = event.data
-        if isinstance(data, CallApproved | CallEdited | CallRejected) and data.call == call:
+        if isinstance(data, CallApproved | CallEdited | CallRejected) and call in (None, data.call):
             how = str(data.__struct_config__.tag).rpartition("_")[2]
             raise errors.ApprovalResolved(
-                call=call, run=run[:8], how=how, by=f"by {event.actor} at position {event.position}"
+                call=data.call, run=run[:8], how=how, by=f"by {event.actor} at position {event.position}"
             )
+        if isinstance(data, ApprovalClosed) and call in (None, data.call):
+            by = _LATE if data.how == "expired" else "as its run ended"
+            raise errors.ApprovalResolved(call=data.call, run=run[:8], how=data.how, by=by)
 
 
 class Scope(NamedTuple):
@@ -160,7 +171,7 @@ def _answer(
         if digest and digest != found.approval.digest:
             raise errors.ApprovalChanged(call=found.approval.call, run=run[:8], digest=found.approval.digest[:12])
         if 0 < found.approval.expires_at_us <= who.at_us:  # also where no dispatcher has noticed yet
-            raise errors.ApprovalResolved(call=found.approval.call, run=run[:8], how="given up", by=_LATE)
+            raise errors.ApprovalResolved(call=found.approval.call, run=run[:8], how="expired", by=_LATE)
         happened = fact(found)
         for text in happened.texts.values():
             check_text(text.decode(), "the answer")
@@ -200,10 +211,10 @@ def _with_grant(log: Log, put: Put, found: Asked, scope: Scope, who: Who) -> Put
     return msgspec.structs.replace(put, events=(*put.events, event))
 
 
-def revoke(log: Log, grant: str, who: Who, reason: str) -> int:
-    """End a standing grant; the position. Raises IdNotFound, IdAmbiguous."""
-    made = [event.data for event in log.stream(POLICY) if isinstance(event.data, GrantMade)]
-    found = [each.grant for each in made if each.grant.startswith(grant)]
+def revoke(log: Log, grant: str, who: Who, reason: str) -> tuple[int, str]:
+    """End a standing grant; the position and its whole id. Raises IdNotFound, IdAmbiguous."""
+    made = [each.id for each in standing(log, 0)]
+    found = [each for each in made if each.startswith(grant)] if len(grant) >= _PREFIX_MIN else []
     if not found:
         raise errors.IdNotFound(what="grant", given=grant)
     if len(found) > 1:
@@ -212,7 +223,7 @@ def revoke(log: Log, grant: str, who: Who, reason: str) -> int:
     result = log.append([Put(events=(event,))])[0]
     if isinstance(result, Exception):
         raise result
-    return result[-1]
+    return result[-1], found[0]
 
 
 def _policy_event(log: Log, data: Fact, who: Who) -> Recorded:

@@ -13,7 +13,10 @@ from commands.recover import read_tip
 from commands.surroundings import grants as standing
 from commands.wiring import Runtime
 from domain import errors, mind
+from domain.agent_events import ApprovalRequested
 from domain.bounds import REASON_CHARS_MAX
+from domain.intake import check_text
+from domain.ports import RunView
 
 app = typer.Typer(no_args_is_help=True)
 grants = typer.Typer(no_args_is_help=True)
@@ -52,7 +55,7 @@ def approve(
             wanted,
             call,
             who,
-            documents.read(edit, "--edit"),
+            _edited(runtime, edit),
             digest=_digest(runtime, wanted, call, digest),
         )
     else:
@@ -66,7 +69,7 @@ def approve(
             call,
             who,
             digest=_digest(runtime, wanted, call, digest),
-            note=_short(note, "--note"),
+            note=short(runtime, note, "--note"),
             scope=scope,
         )
     _said(runtime, "edited" if edit is not None else "approved", wanted, found, position, as_json=as_json)
@@ -88,7 +91,7 @@ def reject(
         wanted,
         call,
         _who(runtime),
-        _short(reason, "--reason"),
+        short(runtime, reason, "--reason"),
         digest=_digest(runtime, wanted, call, digest),
     )
     _said(runtime, "rejected", wanted, found, position, as_json=as_json)
@@ -110,7 +113,7 @@ def settle(
     runtime = invocation.runtime()
     wanted = runtime.find_run(run)
     position, number = answers.settle(
-        runtime.log, wanted, call, _who(runtime), happened=happened, note=_short(note, "--note")
+        runtime.log, wanted, call, _who(runtime), happened=happened, note=short(runtime, note, "--note")
     )
     runtime.close()
     if as_json:
@@ -142,9 +145,8 @@ def list_approvals(as_json: options.Json = False) -> None:
 def _waiting(runtime: Runtime) -> Iterator[dict[str, Any]]:
     log = runtime.readable
     runs = [each.run for each in log.waiting()] + [each.run for each in log.running()]
-    for run in runs:
-        for call in _calls(runtime, run):
-            yield _document(answers.asked(log, run, call))
+    known = [_document(log, answers.asked(log, run, call)) for run in runs for call in _calls(runtime, run)]
+    yield from (document for _, document in sorted(known, key=lambda each: each[0]))
 
 
 def _calls(runtime: Runtime, run: str) -> list[int]:
@@ -157,9 +159,9 @@ def show(run: options.RunArgument, call: Call = None, as_json: options.Json = Fa
     """Show what waits."""
     runtime = invocation.runtime()
     found = answers.asked(runtime.readable, runtime.find_run(run), call)
+    _, shown = _document(runtime.readable, found)
     position = runtime.readable.head().position
     runtime.close()
-    shown = _document(found)
     if as_json:
         render.document("rt.approval.v1", shown | {"at_position": position})
         return
@@ -174,10 +176,12 @@ def show(run: options.RunArgument, call: Call = None, as_json: options.Json = Fa
     render.note(f"next: rt approve {again} · rt reject {again} --reason …")
 
 
-def _document(found: answers.Asked) -> dict[str, Any]:
+def _document(log: RunView, found: answers.Asked) -> tuple[int, dict[str, Any]]:
+    """What waits, and the position at which it was asked for."""
     approval, setup = found.approval, found.mind.setup
     arguments = msgspec.json.decode(found.arguments)
-    return {
+    position, rules = _request(log, found)
+    return position, {
         "run": found.tip.state.run,
         "task": found.tip.state.task,
         "call": approval.call,
@@ -188,10 +192,20 @@ def _document(found: answers.Asked) -> dict[str, Any]:
         "arguments": arguments,
         "shown": arguments["question"] if approval.kind == "question" else found.arguments.decode(),
         "digest": approval.digest,
-        "rules": [],
+        "rules": list(rules),
         "expires_at": render.moment_us(approval.expires_at_us) if approval.expires_at_us else None,
         "on_reject": approval.on_reject,
     }
+
+
+def _request(log: RunView, found: answers.Asked) -> tuple[int, tuple[str, ...]]:
+    """Where it was asked for, and which rules ask."""
+    wanted = found.approval
+    for event in reversed(log.stream(found.tip.state.run)):
+        data = event.data
+        if isinstance(data, ApprovalRequested) and (data.call, data.digest) == (wanted.call, wanted.digest):
+            return event.position, data.rules
+    return 0, ()
 
 
 @grants.command("list", help="Standing grants that hold now.")
@@ -226,12 +240,12 @@ def revoke(
 ) -> None:
     """Revoke a standing grant."""
     runtime = invocation.runtime()
-    position = answers.revoke(runtime.log, grant, _who(runtime), _short(reason, "--reason"))
+    position, found = answers.revoke(runtime.log, grant, _who(runtime), short(runtime, reason, "--reason"))
     runtime.close()
     if as_json:
-        render.document("rt.grant.v1", {"grant": grant, "revoked": True, "position": position})
+        render.document("rt.grant.v1", {"grant": found, "revoked": True, "position": position})
     else:
-        render.out(f"revoked: grant {grant[:8]} at position {position}")
+        render.out(f"revoked: grant {found[:8]} at position {position}")
 
 
 def seconds(text: str, where: str) -> float:
@@ -248,6 +262,9 @@ def _match(runtime: Runtime, run: str, call: int | None, given: list[str] | None
         pairs = [each.partition("=") for each in given]
         if any(not path or not glob for path, _, glob in pairs):
             raise errors.Invalid(where="--match", why="expected PATH=GLOB, for example args.0=push")
+        for each in given:
+            if short(runtime, each, "--match") != each:
+                raise errors.Invalid(where="--match", why="contains the value of a registered secret")
         return {path: glob for path, _, glob in pairs}
     arguments = msgspec.json.decode(answers.asked(runtime.log, run, call).arguments)
     return {name: _literal(value) for name, value in arguments.items()}
@@ -266,10 +283,20 @@ def _digest(runtime: Runtime, run: str, call: int | None, given: str) -> str:
     return found if len(given) >= 8 and found.startswith(given) else given  # noqa: PLR2004  # as long as ids are shown
 
 
-def _short(text: str, where: str) -> str:
+def short(runtime: Runtime, text: str, where: str) -> str:
+    """What a person says, as it may be stored: bounded, and without secrets. Raises Invalid."""
+    check_text(text, where)
     if len(text) > REASON_CHARS_MAX:
         raise errors.Invalid(where=where, why=f"{len(text)} characters; at most {REASON_CHARS_MAX}")
-    return text
+    return runtime.secrets.text(text)
+
+
+def _edited(runtime: Runtime, edit: str) -> object:
+    document = documents.read(edit, "--edit")
+    text = msgspec.json.encode(document).decode()
+    if runtime.secrets.text(text) != text:
+        raise errors.Invalid(where="--edit", why="contains the value of a registered secret")
+    return document
 
 
 def _who(runtime: Runtime) -> answers.Who:

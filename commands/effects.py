@@ -116,7 +116,7 @@ class Effects:
             state, call.repeats or call.ordinal, name=world.config.runtime_name, folders=folders, payload=payload
         )
         env = bundle.child_environment(wanted, world.config, world.environment.all(), told)
-        return ProcessSpec(call=name, argv=wanted.argv, cwd=wanted.cwd, env=env)
+        return ProcessSpec(call=name, argv=wanted.argv, cwd=wanted.cwd, env=env, hold_stdin=wanted.hold_stdin)
 
     def _ask(self, state: core.Run, mind: Mind, question: Question) -> Iterator[Happened]:
         request = self._world.log.blob(state.task, question.request)

@@ -5,14 +5,14 @@ from typing import Annotated, Any, Literal
 import typer
 
 from commands import options, render
-from commands.approvals import seconds
+from commands.approvals import seconds, short
 from commands.invocation import invocation
-from commands.surroundings import Memory, memories
+from commands.surroundings import Memory, memories, threads
 from commands.taking_in import announce
 from commands.wiring import Runtime
-from domain import errors
+from domain import agents, errors
 from domain.agent_events import MemoryForgotten, MemoryKept
-from domain.bounds import MEMORY_CHARS_MAX
+from domain.bounds import MEMORY_CHARS_MAX, TIME_US_MAX
 from domain.events import Blob, Put, Recorded
 from domain.ids import memory_stream, text_of
 from domain.intake import check_text
@@ -57,9 +57,12 @@ def _keep(key: str, text: str, where: str, lasts: str, *, known: bool, as_json: 
         if not value.strip() or len(value) > most:
             raise errors.Invalid(where=name, why=f"expected 1 to {most} characters")
     runtime = invocation.runtime(create=True)
+    lasts_us = int(seconds(lasts, "--for") * 1_000_000) if lasts else 0
     announce(runtime)
-    if runtime.secrets.text(text) != text:
-        raise errors.Invalid(where="TEXT", why="contains the value of a registered secret")
+    _check_owner(runtime, scope, owner)
+    for name, value in (("KEY", key), ("TEXT", text)):
+        if runtime.secrets.text(value) != value:
+            raise errors.Invalid(where=name, why="contains the value of a registered secret")
     now_us = runtime.clock.now_us()
     there = key in {each.key for each in memories(runtime.log, scope, owner, now_us)}
     if there is not known:
@@ -67,7 +70,9 @@ def _keep(key: str, text: str, where: str, lasts: str, *, known: bool, as_json: 
             "nothing is remembered under it; rt memory remember" if known else "is remembered already; rt memory update"
         )
         raise errors.Invalid(where=f"key {key!r}", why=why)
-    expires_us = now_us + int(seconds(lasts, "--for") * 1_000_000) if lasts else 0
+    expires_us = now_us + lasts_us if lasts else 0
+    if expires_us > TIME_US_MAX:
+        raise errors.Invalid(where="--for", why="is beyond the year 2255")
     kept = MemoryKept(key=key, scope=scope, owner=owner, text=text_of(text.encode()), expires_us=expires_us)
     position = _append(runtime, scope, owner, kept, text.encode())
     _said(runtime, "remembered", key, position, as_json=as_json)
@@ -106,8 +111,6 @@ def _show(words: list[str], where: str, *, as_json: bool) -> None:
 
 def _everybody(runtime: Runtime) -> list[tuple[Scope, str]]:
     """Everybody for whom something is or was remembered."""
-    from commands.surroundings import threads
-
     found: list[tuple[Scope, str]] = [("workspace", ""), ("user", "")]
     found += [("agent", name) for name in (*runtime.config.profiles, "watch")]
     return found + [("thread", name) for name in threads(runtime.readable)]
@@ -130,7 +133,8 @@ def forget(
     runtime = invocation.runtime()
     if key not in {each.key for each in memories(runtime.log, scope, owner, runtime.clock.now_us())}:
         raise errors.IdNotFound(what="memory", given=key)
-    position = _append(runtime, scope, owner, MemoryForgotten(key=key, scope=scope, owner=owner, reason=reason), b"")
+    gone = MemoryForgotten(key=key, scope=scope, owner=owner, reason=short(runtime, reason, "--reason"))
+    position = _append(runtime, scope, owner, gone, b"")
     _said(runtime, "forgotten", key, position, as_json=as_json)
 
 
@@ -140,6 +144,14 @@ def _scope(where: str) -> tuple[Scope, str]:
     if found is None or bool(owner) is not (found in ("agent", "thread")):
         raise errors.Invalid(where="--scope", why=f"{where!r}: expected workspace, agent:NAME, thread:NAME or user")
     return found, owner
+
+
+def _check_owner(runtime: Runtime, scope: Scope, owner: str) -> None:
+    """Nobody remembers for somebody who is not there. Raises UnknownProfile, IdNotFound."""
+    if scope == "agent":
+        agents.profile(runtime.config, owner)
+    if scope == "thread" and owner not in threads(runtime.log):
+        raise errors.IdNotFound(what="thread", given=owner)
 
 
 def _append(runtime: Runtime, scope: str, owner: str, data: Fact, text: bytes) -> int:

@@ -19,6 +19,7 @@ from domain.bounds import MEMORIES_MAX, MEMORY_CHARS_MAX
 from domain.config import Config
 from domain.events import RunFinished
 from domain.ids import POLICY, memory_stream, thread_stream
+from domain.middleware import applied
 from domain.payload import Text
 from domain.ports import LogView
 from domain.setup import Grant, Message
@@ -173,7 +174,7 @@ def surroundings(world: World, task: Task) -> bundle.Surroundings:
     said: tuple[Message, ...] = ()
     left_out = 0
     if task.thread:
-        limits = agents.profile(world.config, profile).limits
+        limits = applied(agents.profile(world.config, profile)).limits
         said, left_out = history(log, task.thread, task.task, limits.history_messages, limits.history_bytes)
     return bundle.Surroundings(
         grants=grants(log, now_us),

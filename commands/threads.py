@@ -1,15 +1,18 @@
 """Commands about threads: conversations whose messages are events, and whose answers are runs."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 from commands import options, render
+from commands.approvals import short
 from commands.invocation import invocation
 from commands.surroundings import Spoken, conversation, threads
 from commands.wiring import Runtime
 from domain import errors
+from domain.agent_config import NAME
 from domain.agent_events import ThreadDeleted, ThreadRestarted
 from domain.config import AGENT
 from domain.events import Put, Recorded
@@ -27,15 +30,16 @@ def reply(
     as_json: options.Json = False,
 ) -> None:
     """Say something in a thread, and run what it asks for here."""
-    from commands.agents import check_serves, routed_document
+    from commands.agents import check_serves, known_controller, routed_document
     from commands.session import run_here
 
     options.no_tail()
     runtime = invocation.runtime(create=True)
     document = routed_document(runtime, goal=" ".join(text), agent=agent or "auto", thread=thread)
-    check_serves(runtime, document["requested_profile"], controller)
     if controller:
+        known_controller(runtime, controller)
         document["payload"]["controller"] = controller
+    check_serves(runtime, document["requested_profile"], controller)
     raise typer.Exit(run_here(runtime, document | {"max_attempts": 1, "requested_adapter": AGENT}, as_json=as_json))
 
 
@@ -104,7 +108,12 @@ def restart(
     spoken = _there(runtime, thread)
     _refuse_open(thread, spoken)
     target = into or thread
-    after = spoken[-1].position if target == thread and spoken else 0
+    if not re.fullmatch(NAME, target):
+        raise errors.Invalid(where="--into", why="expected 1 to 64 letters, digits, . _ -, not beginning with a sign")
+    if target != thread:  # what was said there is history no longer either
+        spoken = conversation(runtime.readable, target)
+        _refuse_open(target, spoken)
+    after = spoken[-1].position if spoken else 0
     position = _append(runtime, target, ThreadRestarted(thread=target, after=after, from_thread=thread if into else ""))
     runtime.close()
     _said("restarted", target, position, as_json=as_json)
@@ -122,7 +131,8 @@ def delete(
     spoken = _there(runtime, thread)
     if not force:
         _refuse_open(thread, spoken)
-    position = _append(runtime, thread, ThreadDeleted(thread=thread, reason=reason))
+    deleted = ThreadDeleted(thread=thread, reason=short(runtime, reason, "--reason"))
+    position = _append(runtime, thread, deleted)
     runtime.close()
     _said("deleted", thread, position, as_json=as_json)
 

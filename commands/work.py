@@ -42,7 +42,9 @@ def do(  # the options of the everyday command
 
         raise typer.Exit(demo.run(invocation.runtime(create=True), goal[1] if len(goal) > 1 else "retry", controller))
     runtime = invocation.runtime(create=True)
-    if cancel_on or finish_on or agent or controller or (goal and not adapter and runtime.config.routing.default):
+    routes = runtime.config.routing
+    serves_goals = bool(routes.default or routes.rules or routes.model)
+    if cancel_on or finish_on or agent or controller or (goal and not adapter and serves_goals):
         from commands.agents import agent_document
 
         wanted = agent_document(

@@ -43,6 +43,8 @@ def _check(plan: Plan, ordinal: int, tool: Tool, arguments: bytes, origin: Origi
         plan.add(BudgetReached(budget="tool_calls", limit=limit, used=known.tool_calls))
         return
     verdict = policies.evaluate(known.book, _wish(plan, tool, arguments, origin))
+    if verdict.effect != "deny" and tool.kind == "mcp":
+        verdict = policies.Verdict(effect="deny", rules=("tool",), reason="nothing here can call a discovered tool yet")
     if verdict.effect == "deny":
         _denied(plan, ordinal, tool, verdict)
     elif verdict.effect == "ask" or tool.kind == "ask-person":
@@ -144,8 +146,11 @@ def _take_up_lost(plan: Plan, lost: Lost) -> None:
         return
     arguments = tools.canonical(tool, about.arguments)
     verdict = policies.evaluate(known.book, _wish(plan, tool, arguments, about.origin))
+    asked = next((each.digest for each in plan.run.calls if each.ordinal == lost.call), "")
     if verdict.effect == "deny":
         _denied(plan, lost.call, tool, verdict)
+    elif verdict.effect == "ask" and digest(known, tool, arguments) != asked:  # nobody said yes under this policy
+        _request(plan, lost.call, tool, arguments, verdict)
     else:
         start(plan, known.calls + 1, tool, arguments, repeats=lost.original)
 

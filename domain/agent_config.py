@@ -175,7 +175,23 @@ class HumanApproval(
     tools: tuple[str, ...] = ()
 
 
-Middleware = TrimContext | TrimHistory | CallLimits | HumanApproval
+class Redaction(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="redaction", tag_field="kind"
+):
+    """Literals that no request to a model may hold."""
+
+    phrases: Annotated[tuple[Phrase, ...], Meta(min_length=1, max_length=100)]
+
+
+class RetryMiddleware(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="retry", tag_field="kind"
+):
+    """How often a question is put again within one step."""
+
+    attempts: Annotated[int, Meta(ge=0, le=20)]
+
+
+Middleware = TrimContext | TrimHistory | CallLimits | HumanApproval | Redaction | RetryMiddleware
 
 
 class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -237,5 +253,5 @@ PROFILES: dict[str, ProfileConfig] = {
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
     PricesConfig, ModelConfig, RuleConfig, ControllerConfig, ToolConfig, PatternConfig, PatternsConfig,
     PolicyConfig, BudgetsConfig, LimitsConfig, TrimContext, TrimHistory,
-    CallLimits, HumanApproval, ProfileConfig, RouteConfig, RoutingConfig,
+    CallLimits, HumanApproval, Redaction, RetryMiddleware, ProfileConfig, RouteConfig, RoutingConfig,
 )  # fmt: skip

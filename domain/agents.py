@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from domain import asking, errors, patterns, rules, tools
+from domain import errors, patterns, rules, tools
 from domain.agent_config import (
     CONTROLLERS,
     MODELS,
@@ -20,7 +20,7 @@ from domain.agent_config import (
 )
 from domain.bounds import ANSWER_STORED_BYTES_MAX, CONTROLLER_RETRY_S_MAX
 from domain.config import Config, to_us
-from domain.middleware import applied
+from domain.middleware import applied, hidden, retries
 from domain.setup import (
     Book,
     Budgets,
@@ -96,16 +96,17 @@ def _command(argv: Sequence[str]) -> dict[str, Any]:
 
 def setup(config: Config, name: str, task: Given, grants: tuple[Grant, ...] = ()) -> Setup:
     """The frozen setup of a run of this profile. Raises UnknownProfile, UnknownController, InvalidConfig."""
-    chosen = applied(profile(config, name))
+    denied = [tool for tool, each in (TOOLS | config.tools).items() if each.approval == "deny"]
+    chosen = applied(profile(config, name), denied)
     controller = task.controller or chosen.controller
     return Setup(
         program=chosen.program,
         goal=task.goal,
         profile=name,
-        controller=_controller(config, controller),
+        controller=_controller(config, controller, retries(chosen)),
         tools=tuple(_tool(config, each, chosen) for each in chosen.tools),
         patterns=_patterns(chosen.patterns, task),
-        prompts=Prompts(slow=asking.SLOW, fast=asking.FAST, chat=asking.CHAT, parts=chosen.prompt),
+        prompts=Prompts(chosen.prompt, hidden(chosen)),
         book=book(config, grants),
         budgets=_budgets(chosen),
         limits=Limits(
@@ -146,7 +147,7 @@ def controllers(config: Config) -> dict[str, ControllerConfig]:
     return CONTROLLERS | models | config.controllers
 
 
-def _controller(config: Config, name: str) -> Controller:
+def _controller(config: Config, name: str, attempts: int | None) -> Controller:
     found = controllers(config).get(name)
     if found is None:
         raise errors.UnknownController(name=name, known=", ".join(controllers(config)))
@@ -157,7 +158,7 @@ def _controller(config: Config, name: str) -> Controller:
         fast=found.fast,
         rules=tuple(_rule(at, each) for at, each in enumerate(found.rules, 1)) or rules.DEFAULT,
         fallback=found.fallback,
-        retries=found.retries,
+        retries=found.retries if attempts is None else attempts,
         retry_base_us=to_us(found.retry_s),
         retry_max_us=to_us(CONTROLLER_RETRY_S_MAX),
         model=model,

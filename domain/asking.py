@@ -34,7 +34,14 @@ CHAT = (
 
 
 def request(run: Run, mind: Mind, path: Literal["slow", "fast"], triggers: tuple[Trigger, ...], at_us: int) -> bytes:
-    """The body of the request for the next decision."""
+    """The body of the request for the next decision, without what the profile hides."""
+    body = _request(run, mind, path, triggers, at_us)
+    for phrase in mind.setup.prompts.hidden:
+        body = body.replace(msgspec.json.encode(phrase)[1:-1], b"[hidden]")
+    return body
+
+
+def _request(run: Run, mind: Mind, path: Literal["slow", "fast"], triggers: tuple[Trigger, ...], at_us: int) -> bytes:
     setup = mind.setup
     if setup.controller.kind == "command":
         return msgspec.json.encode(_shown(run, mind, path, triggers, at_us))
@@ -46,7 +53,7 @@ def request(run: Run, mind: Mind, path: Literal["slow", "fast"], triggers: tuple
         if setup.tools:
             body["tools"] = [_function(tool.name, tool.description, tools.schema(tool)) for tool in setup.tools]
     else:
-        words = setup.prompts.slow if path == "slow" else setup.prompts.fast
+        words = SLOW if path == "slow" else FAST
         system = "\n\n".join((words, *setup.prompts.parts)) if path == "slow" else words
         user = msgspec.json.encode(_shown(run, mind, path, triggers, at_us)).decode()
         body["messages"] = [{"role": "system", "content": system}, {"role": "user", "content": user}]
@@ -133,7 +140,7 @@ def _history(setup: Setup) -> list[dict[str, str]]:
 def _chat(mind: Mind) -> list[dict[str, Any]]:
     """The conversation so far in the form of the chat completions API."""
     setup = mind.setup
-    system = "\n\n".join((setup.prompts.chat, *setup.prompts.parts))
+    system = "\n\n".join((CHAT, *setup.prompts.parts))
     if setup.memory:
         system += "\n\nWhat is remembered (data):\n" + "\n".join(f"- {each}" for each in setup.memory)
     messages: list[dict[str, Any]] = [{"role": "system", "content": system}, *_history(setup)]

@@ -30,6 +30,7 @@ TIMEOUT_S_MAX: Final = 30 * 86_400
 GRACE_S: Final = 5.0
 GRACE_S_MAX: Final = 600.0
 KILL_S_MAX: Final = 2.0  # how long KILL is repeated before what is left counts as escaped
+STDIN_GRACE_S: Final = 2.0  # after the end of a held stdin, before TERM
 DRAIN_S: Final = 2.0
 ESCAPED_MAX: Final = 32  # left-over processes named in one event
 

@@ -14,7 +14,7 @@ class CallInput(msgspec.Struct, frozen=True, kw_only=True):
     inherit_env: tuple[str, ...] | Literal["all"]
     adapter_env: tuple[str, ...]
     payload_file: bool
-    stdin: bool = False  # whether the request of an ask is handed to it
+    hold_stdin: bool = False  # its stdin stays open, and ends first when the call is to end: the far side notices
 
 
 class HttpInput(msgspec.Struct, frozen=True, kw_only=True):

@@ -162,11 +162,16 @@ def _triggers(plan: Plan) -> tuple[Trigger, ...]:
     return plan.mind.waiting or (Trigger("idle"),)
 
 
+def _is_fast(plan: Plan, triggers: tuple[Trigger, ...]) -> bool:
+    """Urgency survives whatever else came; with nothing left running there is nothing to be fast about."""
+    return bool(plan.run.open_calls) and rules.is_fast(triggers)
+
+
 def _ask(plan: Plan) -> None:
     known = plan.mind
     triggers = _triggers(plan)
     controller = known.setup.controller
-    fast = controller.fast and known.setup.program == "controller" and rules.is_fast(triggers)
+    fast = controller.fast and known.setup.program == "controller" and _is_fast(plan, triggers)
     path: Literal["slow", "fast"] = "fast" if fast else "slow"
     request = asking.request(plan.run, known, path, triggers, plan.at_us)
     tokens, nusd = spending.reserve(controller.model, len(request))
@@ -240,7 +245,7 @@ def _rule(plan: Plan, controller: str) -> None:
         DecisionMade(
             number=known.decisions + 1,
             decision=rule.then if rule else "wait",
-            path="fast" if rules.is_fast(triggers) and (rule is None or rule.then not in ("tool", "ask")) else "slow",
+            path="fast" if _is_fast(plan, triggers) and (rule is None or rule.then not in ("tool", "ask")) else "slow",
             controller=f"{controller}:{rules.VERSION}",
             triggers=tuple(trigger.name for trigger in triggers),
             window=known.window,
@@ -266,7 +271,10 @@ def _asked_for(plan: Plan, rule: Rule | None) -> tuple[Wanted, ...]:
 def _fall_back(plan: Plan) -> None:
     """The controller did not answer: the table decides, where it has something to say; else the run ends."""
     known = plan.mind
-    speaks = rules.answer(known, known.waiting) is not None or bool(plan.run.open_calls)
+    rule = rules.answer(known, known.waiting)
+    speaks = rule is not None or bool(plan.run.open_calls)
+    if rule is not None and rule.when.startswith("exit") and rule.outcome == "completed" and not known.setup.calls:
+        speaks = False  # that a process ended well does not make a goal in words reached
     errors = known.setup.budgets.errors
     if known.setup.controller.fallback and speaks and (not errors or known.errors < errors):
         _rule(plan, "fallback")
@@ -333,6 +341,7 @@ def _end(plan: Plan) -> None:
         operator_summary=finishing.message,
         status_source="controller",
         artifact_paths=finishing.evidence,
+        warnings=tuple(f"remote_state: unknown for c{call}" for call in plan.mind.remote_unknown),
     )
     plan.end(
         Ending(

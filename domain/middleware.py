@@ -3,20 +3,31 @@
 Nothing is wrapped around a run at run time: what an item does is part of the run's frozen setup, and so is replayed.
 """
 
+from collections.abc import Collection
+
 import msgspec
 
-from domain.agent_config import CallLimits, HumanApproval, Middleware, ProfileConfig, TrimContext, TrimHistory
+from domain.agent_config import (
+    CallLimits,
+    HumanApproval,
+    Middleware,
+    ProfileConfig,
+    Redaction,
+    RetryMiddleware,
+    TrimContext,
+    TrimHistory,
+)
 from domain.setup import Effect
 
 
-def applied(profile: ProfileConfig) -> ProfileConfig:
-    """The profile as its middleware leaves it, in order. Nothing is ever widened."""
+def applied(profile: ProfileConfig, denied: Collection[str] = ()) -> ProfileConfig:
+    """The profile as its middleware leaves it, in order. Nothing is ever widened: not the tools that are denied."""
     for item in profile.middleware:
-        profile = _apply(profile, item)
+        profile = _apply(profile, item, denied)
     return profile
 
 
-def _apply(profile: ProfileConfig, item: Middleware) -> ProfileConfig:
+def _apply(profile: ProfileConfig, item: Middleware, denied: Collection[str]) -> ProfileConfig:
     limits, budgets = profile.limits, profile.budgets
     match item:
         case TrimContext():
@@ -35,9 +46,25 @@ def _apply(profile: ProfileConfig, item: Middleware) -> ProfileConfig:
             )
         case HumanApproval():
             kept = {tool: effect for tool, effect in profile.approvals.items() if effect == "deny"}
-            asked: dict[str, Effect] = dict.fromkeys(item.tools or profile.tools, "ask")
+            closed = {tool for tool in denied if tool not in profile.approvals}  # the profile says nothing else
+            wanted = [tool for tool in item.tools or profile.tools if tool not in closed]
+            asked: dict[str, Effect] = dict.fromkeys(wanted, "ask")
             return msgspec.structs.replace(profile, approvals=profile.approvals | asked | kept)
+        case Redaction() | RetryMiddleware():  # about the words and the controller: see `hidden` and `retries`
+            return profile
     return msgspec.structs.replace(profile, limits=limits, budgets=budgets)
+
+
+def hidden(profile: ProfileConfig) -> tuple[str, ...]:
+    """The literals that no request may hold, the longest first."""
+    found = {phrase for item in profile.middleware if isinstance(item, Redaction) for phrase in item.phrases}
+    return tuple(sorted(found, key=lambda phrase: (-len(phrase), phrase)))
+
+
+def retries(profile: ProfileConfig) -> int | None:
+    """How often a question is put again, where the middleware says it; the last word counts."""
+    said = [item.attempts for item in profile.middleware if isinstance(item, RetryMiddleware)]
+    return said[-1] if said else None
 
 
 def _smaller(limit: int, other: int) -> int:

@@ -175,6 +175,7 @@ class Mind(msgspec.Struct, frozen=True, kw_only=True):
     decided_us: int = 0
     until_us: int = 0  # when the controller wants to be asked again
     turns: tuple[Turn, ...] = ()
+    remote_unknown: tuple[int, ...] = ()  # calls on other machines whose end there nobody saw
 
 
 def trigger(mind: Mind, new: Trigger) -> Mind:

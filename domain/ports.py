@@ -221,6 +221,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     env: dict[str, str]
     stdin: bytes = b""  # the whole of it; nothing is read otherwise
+    hold_stdin: bool = False  # instead: a pipe that stays open until the call is to end
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True, kw_only=True):

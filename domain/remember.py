@@ -131,6 +131,10 @@ def _called(
             return mind.trigger(known, Trigger("exit", data.call, "failed"))
         case ToolExited():
             how = f"signal {data.signal}" if data.signal else f"exit {data.exit_code}"
+            used = known.setup.tool(tool)
+            if used is not None and used.kind == "ssh-command" and data.signal:  # the client was killed, not asked
+                how += ", remote state unknown"
+                known = replace(known, remote_unknown=(*known.remote_unknown, data.call))
             known = mind.note(known, Entry(kind="exited", call=data.call, text=how))
             return mind.trigger(known, Trigger("exit", data.call, "ok" if data.exit_code == 0 else "failed"))
         case ToolReturned():
@@ -245,7 +249,8 @@ def _approval(
         )
         known = replace(known, calls=max(known.calls, data.call))
         others = tuple(each for each in known.approvals if each.call != data.call)
-        return replace(known, approvals=(*others, asked))
+        lost = tuple(each for each in known.lost if each.call != data.call)
+        return replace(known, approvals=(*others, asked), lost=lost)
     found = mind.approval(known, data.call)
     if found is None:
         return known

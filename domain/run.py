@@ -124,6 +124,7 @@ def _evolve(  # noqa: C901, PLR0911, PLR0912  # one arm an event: splitting it w
                     effect=data.effect,
                     timeout_us=data.timeout_us,
                     repeats=data.repeats,
+                    digest=data.digest,
                 ),
             )
         case ToolStarted():

@@ -37,6 +37,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     effect: Literal["idempotent", "once"] = "idempotent"
     timeout_us: int = 0  # its own; 0 = that of the run's policy
     repeats: int = 0  # the lost call that it does again
+    digest: str = ""  # what was allowed or approved
     pid: int = 0
     start_ticks: int = 0
     boot_id: str = ""

@@ -149,12 +149,10 @@ class Book(msgspec.Struct, frozen=True):
 
 
 class Prompts(msgspec.Struct, frozen=True):
-    """The words that a model gets around the facts."""
+    """The words that a profile adds to those of the code, and literals that no request may hold."""
 
-    slow: str
-    fast: str
-    chat: str
-    parts: tuple[str, ...]  # what the profile adds
+    parts: tuple[str, ...]
+    hidden: tuple[str, ...] = ()
 
 
 class Budgets(msgspec.Struct, frozen=True, kw_only=True):

@@ -116,7 +116,8 @@ def describe(setup: Setup, tool: Tool, arguments: bytes) -> CallInput | HttpInpu
         case "local-process":
             return _process(setup, tool, (given["command"], *given["args"]))
         case "ssh-command":
-            return _process(setup, tool, _ssh(tool, given["host"], given["command"]))
+            argv = _ssh(tool, given["host"], given["command"])
+            return msgspec.structs.replace(_process(setup, tool, argv), hold_stdin=True)
         case "http-request":
             return HttpInput(
                 method=given["method"],
@@ -143,19 +144,22 @@ def _process(setup: Setup, tool: Tool, argv: tuple[str, ...]) -> CallInput:
 
 
 def _ssh(tool: Tool, host: str, command: str) -> tuple[str, ...]:
-    """The remote side dies with the call: a wrapper watches its stdin, which ends with the connection.
-
-    It makes the command the leader of a group of its own, and ends that group on the end of the connection.
-    """
+    """The remote side dies with the call: a wrapper watches its stdin, which ends with the connection."""
     checking = "yes" if tool.check_host_keys else "no"
     options = (f"StrictHostKeyChecking={checking}", *_SSH_OPTIONS)
-    wrapper = (
-        "set -m 2>/dev/null; /bin/sh -c " + shlex.quote(command) + " </dev/null & child=$!; "
-        "(cat >/dev/null; kill -TERM -$child 2>/dev/null; sleep 5; kill -KILL -$child 2>/dev/null) <&0 & watch=$!; "
-        "wait $child; status=$?; kill -TERM -$watch 2>/dev/null; exit $status"
-    )
     named = tuple(part for option in options for part in ("-o", option))
+    wrapper = _REMOTE.replace("COMMAND", shlex.quote(command))
     return (tool.program, *named, "--", host, "/bin/sh -c " + shlex.quote(wrapper))
+
+
+# the command leads a group of its own; whoever watches stdin ends that group when the connection, or the call, ends
+_REMOTE = (
+    "exec 3<&0; if command -v setsid >/dev/null 2>&1; then setsid /bin/sh -c COMMAND </dev/null 3<&- & "
+    "else /bin/sh -c COMMAND </dev/null 3<&- & fi; child=$!; "
+    "(cat <&3 >/dev/null 2>&1; kill -TERM -$child 2>/dev/null || kill -TERM $child 2>/dev/null; sleep 5; "
+    "kill -KILL -$child 2>/dev/null || kill -KILL $child 2>/dev/null) >/dev/null 2>&1 & watch=$!; "
+    "wait $child 2>/dev/null; status=$?; kill $watch 2>/dev/null; exit $status"
+)
 
 
 def _check_command(command: str) -> None:
@@ -181,7 +185,11 @@ def _check_address(tool: Tool, request: HttpRequest) -> None:
         raise WrongInput("an address is http:// or https://, with a host and without a user")
     if origin.lower() not in {host.lower() for host in tool.hosts}:
         raise WrongInput(f"{origin[:100]!r} is not on the list of the tool {tool.name!r}")
-    for name, value in request.headers.items():
+    _check_headers(request.headers)
+
+
+def _check_headers(headers: dict[str, str]) -> None:
+    for name, value in headers.items():
         if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) or not re.fullmatch(r"[\t -~]{0,8192}", value):
             raise WrongInput(f"the header {name[:60]!r} is none: letters, digits and - only, and printable ASCII")
         if name.lower() in _FRAMING:

@@ -6,7 +6,10 @@ Kinds and old key names are those of the agent harness; what `rt` cannot do is r
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from domain import errors
+from domain.agent_config import ControllerConfig, ModelConfig, PolicyConfig, ProfileConfig, ToolConfig
 
 
 class Document(NamedTuple):
@@ -20,6 +23,7 @@ _TABLES = {"agent": "profiles", "model": "models", "tool": "tools", "policy": "p
 KINDS = ("workspace", "agent-context", *_TABLES)
 _TOOL_KINDS = {"process": "local-process", "ssh": "ssh-command", "http": "http-request", "person": "ask-person"}
 _AGENT_KEYS = {"hostFacing": "host_facing", "limits": "budgets"}
+_TOOL_KEYS = {"timeout": "timeout_s"}
 _MODEL_KEYS = {"baseUrl": "base_url", "base URL": "base_url", "keyRef": "key_env", "model": "name"}
 _IGNORED = {"embedding-model", "vector-store"}  # accepted with a warning: nothing of rt uses them
 
@@ -34,7 +38,7 @@ def compile_workspace(documents: Sequence[Document]) -> tuple[dict[str, Any], li
         if kind in _IGNORED:
             warnings.append(f"{document.where}: documents of kind {kind!r} are not used")
         elif kind == "workspace":
-            _workspace(document, spec, made)
+            _workspace(document, spec, made, warnings)
         elif kind == "agent-context":
             context.append(_text(document, spec))
         else:
@@ -62,22 +66,45 @@ def _parts(document: Document) -> tuple[str, str, dict[str, Any]]:
     return kind, str(name), spec if isinstance(spec, dict) else {"text": spec}
 
 
-def _workspace(document: Document, spec: dict[str, Any], made: dict[str, Any]) -> None:
-    known = {"name", "defaultAgent", "routing", "concurrency", "recovery", "policies"}
-    for name in spec:
-        if name not in known:
-            raise errors.InvalidConfig(
-                where=f"{document.where}: spec.{name}", why=f"unknown field; there are: {', '.join(sorted(known))}"
-            )
-    routing = {("rules" if key == "rules" else key): value for key, value in dict(spec.get("routing", {})).items()}
+def _workspace(document: Document, spec: dict[str, Any], made: dict[str, Any], warnings: list[str]) -> None:
+    _only(document, spec, {"name", "defaultAgent", "routing", "concurrency", "recovery", "policies"}, "spec")
+    if "recovery" in spec:
+        warnings.append(f"{document.where}: spec.recovery is not used: every run whose dispatcher died is recovered")
+    routing = dict(_object(document, spec, "routing"))
     if "defaultAgent" in spec:
         routing["default"] = spec["defaultAgent"]
     if routing:
         made["routing"] = routing
-    most = dict(spec.get("concurrency", {})).get("maxConcurrentRuns", 0)
-    if most:
-        made["work"] = {"max_runs": most}
-    made["policies"] += spec.get("policies", [])
+    concurrency = _object(document, spec, "concurrency")
+    _only(document, concurrency, {"maxConcurrentRuns"}, "spec.concurrency")
+    if concurrency.get("maxConcurrentRuns"):
+        made["work"] = {"max_runs": concurrency["maxConcurrentRuns"]}
+    made["policies"] += _policies(document, spec)
+
+
+def _only(document: Document, fields: dict[str, Any], known: set[str], where: str) -> None:
+    for name in fields:
+        if name not in known:
+            raise errors.InvalidConfig(
+                where=f"{document.where}: {where}.{name}", why=f"unknown field; there are: {', '.join(sorted(known))}"
+            )
+
+
+def _policies(document: Document, spec: dict[str, Any]) -> list[dict[str, Any]]:
+    found = spec.get("policies", [])
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise errors.InvalidConfig(where=f"{document.where}: spec.policies", why="expected a list of objects")
+    made = [{"id": each.get("id", "")} | _policy(document, each) for each in found]
+    for each in made:
+        _check(document, "policy", str(each["id"]), each)
+    return made
+
+
+def _object(document: Document, spec: dict[str, Any], name: str) -> dict[str, Any]:
+    found = spec.get(name, {})
+    if not isinstance(found, dict):
+        raise errors.InvalidConfig(where=f"{document.where}: spec.{name}", why="expected an object")
+    return found
 
 
 def _text(document: Document, spec: dict[str, Any]) -> str:
@@ -90,15 +117,38 @@ def _text(document: Document, spec: dict[str, Any]) -> str:
 def _add(document: Document, kind: str, name: str, spec: dict[str, Any], made: dict[str, Any]) -> None:
     table = _TABLES[kind]
     if kind == "policy":
-        made["policies"].append({"id": name} | _policy(spec))
+        policy = {"id": name} | _policy(document, spec)
+        _check(document, kind, name, policy)
+        made["policies"].append(policy)
         return
     if name in made[table]:
         raise errors.InvalidConfig(where=f"{document.where}: metadata.name", why=f"a second {kind} is called {name!r}")
-    renamed = {"agent": _agent, "model": _model, "tool": _tool}.get(kind, dict)(spec)
+    renamed = _agent(document, spec) if kind == "agent" else {"model": _model, "tool": _tool}.get(kind, dict)(spec)
+    _check(document, kind, name, renamed)
     made[table][name] = renamed
 
 
-def _agent(spec: dict[str, Any]) -> dict[str, Any]:
+_STRUCTS: dict[str, type[msgspec.Struct]] = {
+    "agent": ProfileConfig,
+    "model": ModelConfig,
+    "tool": ToolConfig,
+    "policy": PolicyConfig,
+    "controller": ControllerConfig,
+}
+
+
+def _check(document: Document, kind: str, name: str, fields: dict[str, Any]) -> None:
+    """Fields that fit, while it is known from which file they are. Raises InvalidConfig."""
+    try:
+        msgspec.convert(fields, _STRUCTS[kind])
+    except msgspec.ValidationError as problem:
+        raise errors.InvalidConfig(where=f"{document.where}: {kind} {name!r}", why=str(problem)) from None
+
+
+def _agent(document: Document, spec: dict[str, Any]) -> dict[str, Any]:
+    if spec.get("executionMode", "direct") not in ("direct", "orchestra"):
+        where = f"{document.where}: spec.executionMode"
+        raise errors.InvalidConfig(where=where, why="expected direct or orchestra")
     made = {
         _AGENT_KEYS.get(key, key): value for key, value in spec.items() if key not in ("id", "executionMode", "model")
     }
@@ -115,12 +165,13 @@ def _model(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _tool(spec: dict[str, Any]) -> dict[str, Any]:
     kind = spec.get("kind", "")
-    return {key: value for key, value in spec.items() if key != "id"} | {"kind": _TOOL_KINDS.get(kind, kind)}
+    made = {_TOOL_KEYS.get(key, key): value for key, value in spec.items() if key != "id"}
+    return made | {"kind": _TOOL_KINDS.get(kind, kind) if isinstance(kind, str) else kind}
 
 
-def _policy(spec: dict[str, Any]) -> dict[str, Any]:
+def _policy(document: Document, spec: dict[str, Any]) -> dict[str, Any]:
     """The match of a policy stands beside its effect here."""
-    match = dict(spec.get("match", {}))
+    match = _object(document, spec, "match")
     names = {"agent": "profile", "tool": "tool", "arguments": "arguments"}
     beside = {key: value for key, value in spec.items() if key not in ("id", "match")}
     return beside | {names.get(str(key), str(key)): value for key, value in match.items()}

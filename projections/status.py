@@ -54,6 +54,12 @@ def status(database: Database, position: int) -> dict[str, Any]:
             " AND due_at IS NOT NULL ORDER BY due_at, position LIMIT 5",
         ),
         "oldest_due": next(iter(oldest), None),
+        "queue": rows(
+            database,
+            "SELECT row_number() OVER (ORDER BY priority DESC, position) AS place, task, subject, kind, profile,"
+            " priority, status, created_at FROM tasks WHERE status IN ('pending', 'retryable_failure')"
+            " ORDER BY priority DESC, position LIMIT 20",
+        ),
     }
 
 

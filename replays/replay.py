@@ -12,6 +12,7 @@ import msgspec
 
 from domain import run as core
 from domain.advance import stream_of
+from domain.agent_events import ControllerAsked, DecisionMade
 from domain.events import Consequence, OutputAppended, Payload, Recorded, TaskBlocked, TaskCanceled
 
 Kind = Literal["field", "event", "missing", "surplus", "digest", "error"]
@@ -28,11 +29,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     today: str | None
     fact_position: int  # the fact that it was derived from
     fact: str
+    decision: int = 0  # of a controller, from 1: the one that differs or that is being asked for
 
     def __str__(self) -> str:
         """One paragraph for people."""
         lines = [
             f"first difference at position {self.position}: {self.event}"
+            + (f" (decision {self.decision})" if self.decision else "")
             + (f", field {self.field}" if self.field else "")
         ]
         lines.append(f"  recorded  {'nothing' if self.recorded is None else self.recorded}")
@@ -86,6 +89,7 @@ class _Replaying:
         self.output_bytes = 0
         self.difference: Difference | None = None
         self._salt = salt
+        self._decisions = 0
         self._expected: deque[Consequence] = deque()
         self._fact: Recorded | None = None
         self._last = 0
@@ -98,6 +102,7 @@ class _Replaying:
         if isinstance(data, Consequence) and not (isinstance(data, TaskCanceled | TaskBlocked) and not data.run):
             self.consequences += 1
             self._compare(event, data)
+            self._decisions += isinstance(data, DecisionMade) and self.difference is None
         else:
             self._missing(event.position)
             if self.difference is None:
@@ -153,6 +158,7 @@ class _Replaying:
                 today=show(today),
                 fact_position=self._fact.position if self._fact else 0,
                 fact=show(self._fact.data) if self._fact else "",
+                decision=self._decision(type(today)),
             )
 
     def _differs(self, kind: Kind, event: Recorded, field: str, recorded: str, today: str | None) -> None:
@@ -165,7 +171,12 @@ class _Replaying:
             today=today,
             fact_position=self._fact.position if self._fact else 0,
             fact=show(self._fact.data) if self._fact else "",
+            decision=self._decision(type(event.data)),
         )
+
+    def _decision(self, kind: type[Payload]) -> int:
+        """The number of the decision that an event is about. Today's state has gone on to all that follows."""
+        return self._decisions + 1 if kind in (ControllerAsked, DecisionMade) else 0
 
 
 def show(data: Payload) -> str:

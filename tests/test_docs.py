@@ -35,9 +35,9 @@ def test_every_command_that_a_page_shows_exists(page: Path) -> None:
 
 def test_every_golden_log_is_described_and_named_in_the_changelog() -> None:
     names = {path.parent.name for path in (ROOT / "tests/golden/runs").glob("*/log.jsonl")}
-    described = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "tests/golden/runs/README.md").read_text(), re.MULTILINE))
+    described = set(re.findall(r"^\| `([\w-]+)` \|", (ROOT / "tests/golden/runs/README.md").read_text(), re.MULTILINE))
     assert names == described
-    assert names <= set(re.findall(r"`(\w+)`", (ROOT / "CHANGELOG.md").read_text()))
+    assert names <= set(re.findall(r"`([\w-]+)`", (ROOT / "CHANGELOG.md").read_text()))
 
 
 def test_every_exit_status_of_an_error_is_explained() -> None:

@@ -7,6 +7,7 @@ from domain.agent_events import (
     ApprovalRequested,
     BudgetReached,
     CallRefused,
+    CallSettled,
     ControllerAsked,
     DecisionMade,
 )
@@ -230,3 +231,30 @@ def test_silence_is_a_trigger() -> None:
     made = story.when(TimerFired(timer="silence:2", due_us=timer.due_us)).made()
     assert kinds(made) == [ControllerAsked]
     assert made[0].path == "fast"
+
+
+def test_a_lost_call_is_not_repeated_without_a_yes_where_the_policy_asks_by_now() -> None:
+    story = begun(FREE)
+    story = story.given(answer(story, TOOL)).given(ToolStarted(call=2, pid=7, start_ticks=8, boot_id="b"))
+    story = story.given(RunOwnerLost(dispatcher="d1", cause="dispatcher_died"), CallSettled(call=2, happened=False))
+    ask = config(policies=[PolicyConfig(id="hm", effect="ask", tool="local-process")])
+    assert ApprovalRequested in kinds(claimed_again(story).when(resumed(ask)).made())
+
+
+def test_a_model_is_asked_on_the_slow_path_once_nothing_runs_any_more() -> None:
+    story = begun(FREE)
+    story = story.given(answer(story, TOOL)).given(ToolStarted(call=2, pid=7, start_ticks=8, boot_id="b"))
+    made = story.when(exited(2)).made()
+    assert [each.path for each in made] == ["slow"]
+
+
+def test_rules_do_not_call_a_goal_completed_that_a_model_was_still_working_on() -> None:
+    story = begun(FREE)
+    story = story.given(answer(story, TOOL)).given(ToolStarted(call=2, pid=7, start_ticks=8, boot_id="b"))
+    story = story.given(exited(2))
+    for _ in range(3):
+        story = story.given(answer(story, "no decision"))
+        timer = next_timer(story.now)
+        assert timer is not None
+        story = story.given(TimerFired(timer=timer.timer, due_us=timer.due_us))
+    assert TaskCompleted not in kinds(story.when(answer(story, "no decision")).made())
