@@ -260,8 +260,9 @@ class ProcessAsk:
 class HttpCall(_Errand):
     """One request of a tool."""
 
-    def __init__(self, world: World, ordinal: int, wanted: HttpInput, changed: Callable[[], None]) -> None:
+    def __init__(self, world: World, ordinal: int, wanted: HttpInput, *, key: str, changed: Callable[[], None]) -> None:
         self._wanted = wanted
+        self._key = key  # the same on every repetition, so that a receiver can drop duplicates
         super().__init__(world, ordinal, changed)
 
     async def _go(self) -> Happened:
@@ -269,7 +270,7 @@ class HttpCall(_Errand):
         request = Request(
             method=wanted.method,
             url=wanted.url,
-            headers=wanted.headers,
+            headers={"idempotency-key": self._key} | wanted.headers,
             body=wanted.body.encode(),
             private=wanted.private,
             total_s=wanted.total_us / 1_000_000,

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from commands import slots
 from commands.drive import Driver
+from commands.policy import note_policy
 from commands.recover import expire, recover
 from commands.world import World
 from domain import errors
@@ -59,6 +60,7 @@ class Dispatcher:
         follower = asyncio.create_task(self._follow())
         follower.add_done_callback(self._follower_done)
         try:
+            await note_policy(self._world, self.id)
             await recover(self._world, self.id)
             await expire(self._world, self.id)
             if begin is not None:

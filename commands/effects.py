@@ -15,7 +15,7 @@ from domain.advance import Happened
 from domain.bounds import KILL_S_MAX
 from domain.calls import CallInput, HttpInput
 from domain.events import ToolNotStarted, ToolStarted
-from domain.ids import marker
+from domain.ids import effect_key, marker
 from domain.mind import Mind, Question
 from domain.ports import NotStarted, ProcessSpec
 
@@ -78,7 +78,8 @@ class Effects:
     def _start(self, state: core.Run, call: core.Call) -> Iterator[Happened]:
         if call.kind == "http":
             wanted = msgspec.json.decode(self._world.log.blob(state.task, call.input), type=HttpInput)
-            self._open[call.ordinal] = HttpCall(self._world, call.ordinal, wanted, self._changed)
+            key = effect_key(state.run, call.repeats or call.ordinal)
+            self._open[call.ordinal] = HttpCall(self._world, call.ordinal, wanted, key=key, changed=self._changed)
             return
         assert state.policy is not None, "a call is asked for by a run that was started"
         name = marker(state.run, call.ordinal)

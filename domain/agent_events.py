@@ -164,6 +164,14 @@ class BudgetReached(Consequence, frozen=True, kw_only=True, tag="run.budget_reac
 # standing grants: the policy's own stream
 
 
+class PolicyChanged(Fact, frozen=True, kw_only=True, tag="policy.changed"):
+    """Another policy is in force from here on; which decisions would differ, `rt replay --with` tells."""
+
+    digest: str
+    rules: Text
+    previous: str = ""
+
+
 class GrantMade(Fact, frozen=True, kw_only=True, tag="policy.grant_made"):
     """A person allows calls of a tool with such arguments until a moment, without being asked each time."""
 
@@ -247,6 +255,6 @@ AgentRunEvent = (
     | RunResumed
     | BudgetReached
 )
-PolicyEvent = GrantMade | GrantRevoked
+PolicyEvent = PolicyChanged | GrantMade | GrantRevoked
 ThreadEvent = ThreadMessage | ThreadRestarted | ThreadDeleted
 MemoryEvent = MemoryKept | MemoryForgotten

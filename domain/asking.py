@@ -72,6 +72,7 @@ def _shown(run: Run, mind: Mind, path: str, triggers: tuple[Trigger, ...], at_us
         "triggers": [trigger.name for trigger in triggers],
         "activeRunId": f"c{active[-1].ordinal}" if active else None,
         "recentEvents": [*_pins(mind), *(_event(entry) for entry in mind.entries)],
+        "waiting_for_approval": [f"c{each.call}" for each in pending(mind)],
         "since_last_decision": {"dropped_lines": mind.dropped_lines},
         "active_calls": [_active(about, at_us) for about in mind.watched if about.call in {c.ordinal for c in active}],
     }
@@ -85,7 +86,6 @@ def _shown(run: Run, mind: Mind, path: str, triggers: tuple[Trigger, ...], at_us
         "availableTools": [tool.name for tool in mind.setup.tools],
         "tools": {tool.name: tools.schema(tool) for tool in mind.setup.tools},
         "budget": remaining(mind, at_us),
-        "waiting_for_approval": [f"c{each.call}" for each in pending(mind)],
         "context": mind.setup.context,
         "history": _history(mind.setup),
         "memory": list(mind.setup.memory),

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from functools import cache
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -71,10 +72,13 @@ _SSH_OPTIONS = (
 
 def schema(tool: Tool) -> dict[str, Any]:
     """The JSON schema of a tool's input, as a model is shown it."""
-    if tool.schema is not None:
-        return tool.schema
-    made = msgspec.json.schema(INPUTS[tool.kind])
-    found: dict[str, Any] = made["$defs"][INPUTS[tool.kind].__name__]
+    return tool.schema if tool.schema is not None else _schema(tool.kind)
+
+
+@cache
+def _schema(kind: str) -> dict[str, Any]:
+    made = msgspec.json.schema(INPUTS[kind])
+    found: dict[str, Any] = made["$defs"][INPUTS[kind].__name__]
     return {name: value for name, value in found.items() if name != "title"}
 
 

@@ -13,10 +13,22 @@ from adapters.log_schema import GENESIS, link
 from adapters.process_fake import Machine
 from commands.dispatch import Dispatcher
 from domain import errors
+from domain import mind as minds
 from domain import run as core
 from domain import task as tasks
-from domain.events import Put, Recorded, RunFinished, RunStarted, TaskClaimed, TaskQueued, ToolCallRequested
-from domain.ids import marker, output_stream
+from domain.agent_events import CallSettled, ControllerAsked
+from domain.events import (
+    Put,
+    Recorded,
+    RunFinished,
+    TaskClaimed,
+    TaskQueued,
+    TaskRetried,
+    TaskUnblocked,
+    Text,
+    ToolCallRequested,
+)
+from domain.ids import effect_key, output_stream
 from domain.ports import ProcessSpec, Running
 from replays.replay import replay
 
@@ -107,8 +119,7 @@ def _index(log: MemoryLog, events: Sequence[Recorded]) -> Iterator[str]:
 
 def _runs(log: MemoryLog, events: Sequence[Recorded]) -> Iterator[str]:
     claims = [(event.stream, event.data) for event in events if isinstance(event.data, TaskClaimed)]
-    for task, claim in claims:
-        run = claim.run
+    for run, task in {claim.run: task for task, claim in claims}.items():
         mine = list(log.run_events(run, bodies=True))
         found = replay(mine, log.salt(run))
         if found.difference is not None:
@@ -128,18 +139,13 @@ def _runs(log: MemoryLog, events: Sequence[Recorded]) -> Iterator[str]:
 
 def _texts(log: MemoryLog, task: str, event: Recorded) -> Iterator[str]:
     """A text is durable with the event that names it."""
-    match event.data:
-        case RunStarted(bundle=bundle, call=call):
-            named = [each for each in (bundle, call, event.data.setup) if each is not None]
-        case RunFinished(outcome=outcome) if outcome is not None:
-            named = [outcome]
-        case _:
-            return
-    for text in named:
-        try:
-            log.blob(task, text)
-        except errors.BlobNotFound:
-            yield f"a text that event {event.position} names is not there"
+    for field in event.data.__struct_fields__:
+        named = getattr(event.data, field)
+        if isinstance(named, Text):
+            try:
+                log.blob(task, named)
+            except errors.BlobNotFound:
+                yield f"a text that event {event.position} names is not there: {field}"
 
 
 def live(log: MemoryLog, dispatcher: Dispatcher) -> Iterator[str]:
@@ -159,33 +165,64 @@ def _run(log: MemoryLog, run: str, *, bodies: bool = False) -> list[Recorded]:
 
 
 def start(log: MemoryLog, spec: ProcessSpec, alive: Sequence[str]) -> Iterator[str]:
-    """A process starts when its request is durable and nothing is left of an earlier run of its task."""
-    run, _, call = spec.call.rpartition("-")
-    if not any(isinstance(event.data, ToolCallRequested) and event.data.call == int(call) for event in log.stream(run)):
-        yield f"an effect of run {run[:8]} before its request is durable"
+    """A process starts when its request is durable and nothing is left of an earlier run of its task or try of it."""
+    run, _, number = spec.call.rpartition("-")
+    call = int(number)
+    wishes = {event.data.call: event.data for event in log.stream(run) if isinstance(event.data, ToolCallRequested)}
+    if call not in wishes:
+        if not any(isinstance(event.data, ControllerAsked) and event.data.ask == call for event in log.stream(run)):
+            yield f"an effect of run {run[:8]} before its request is durable"
         return
+    original = wishes[call].repeats or call
+    if "RT_EFFECT_KEY" in spec.env and spec.env["RT_EFFECT_KEY"] != effect_key(run, original):
+        yield f"call {call} of run {run[:8]} has another effect key than the call that it repeats"
     task = log.stream(run)[0].correlation
-    mine = {
-        marker(event.data.run, 1) for event in log.stream(task) if isinstance(event.data, TaskClaimed)
-    }  # one call a run
-    for other in sorted(mine.intersection(alive)):
-        yield f"run {run[:8]} starts while call {other[:8]} of the same task is alive"
+    runs = {event.data.run for event in log.stream(task) if isinstance(event.data, TaskClaimed)}
+    same = {each.call for each in wishes.values() if (each.repeats or each.call) == original}
+    for other in sorted(alive):
+        their, _, at = other.rpartition("-")
+        if (their in runs and their != run) or (their == run and int(at) in same):
+            yield f"run {run[:8]} starts while call {other[:8]} of the same task is alive"
 
 
 def effects(log: MemoryLog, machine: Machine) -> Iterator[str]:
-    """No effect twice in a run; one that must happen once only happens once in the whole life of its task."""
+    """No call twice; an effect that must happen once only happens once in the whole life of its task.
+
+    A person who found that it did not happen, or who wants the task to be tried again, allows one more.
+    """
     for call, times in Counter(spec.call for spec in machine.started).items():
         if times > 1:
             yield f"the effect {call[:8]} was carried out {times} times"
-    once: Counter[str] = Counter()
+    once = list(_once(log, machine))
+    for (run, number), times in Counter((run, number) for _, run, number in once).items():
+        if times > 1 + _not_happened(log, run, number):
+            yield f"the once effect {number} of run {run[:8]} was carried out {times} times"
+    for task in {task for task, _, _ in once}:
+        runs = {run for other, run, _ in once if other == task}
+        again = [event for event in log.stream(task) if isinstance(event.data, TaskRetried | TaskUnblocked)]
+        if len(runs) > 1 + len(again):
+            yield f"a once effect of task {task[:8]} was carried out {len(runs)} times"
+
+
+def _once(log: MemoryLog, machine: Machine) -> Iterator[tuple[str, str, int]]:
+    """Each start that must not be repeated: its task, its run, and the call that it is or repeats."""
     for spec in machine.started:
-        run = spec.call.rpartition("-")[0]
-        events = _run(log, run)
-        if any(isinstance(event.data, ToolCallRequested) and event.data.effect == "once" for event in events):
-            once[events[0].stream] += 1
-    for task, times in once.items():
-        if times > 1:
-            yield f"a once effect of task {task[:8]} was carried out {times} times"
+        run, _, number = spec.call.rpartition("-")
+        for event in log.stream(run):
+            wish = event.data
+            if isinstance(wish, ToolCallRequested) and wish.call == int(number) and wish.effect == "once":
+                yield event.correlation, run, wish.repeats or wish.call
+
+
+def _not_happened(log: MemoryLog, run: str, call: int) -> int:
+    """How often a person found that this effect did not happen."""
+    settled = [event.data for event in log.stream(run) if isinstance(event.data, CallSettled)]
+    return sum(1 for each in settled if not each.happened and _origin(log, run, each.call) == call)
+
+
+def _origin(log: MemoryLog, run: str, call: int) -> int:
+    wishes = [event.data for event in log.stream(run) if isinstance(event.data, ToolCallRequested)]
+    return next((wish.repeats or wish.call for wish in wishes if wish.call == call), 0)
 
 
 def ended(log: MemoryLog, machine: Machine) -> Iterator[str]:
@@ -194,8 +231,8 @@ def ended(log: MemoryLog, machine: Machine) -> Iterator[str]:
         yield f"a process of call {left[:8]} is left"
     for event in log.read(0, max(1, len(log.rows))):
         if isinstance(event.data, TaskClaimed):
-            state = core.fold(log.run_events(event.data.run, bodies=False))
-            if state is None or not state.ended:
+            state = core.fold(log.run_events(event.data.run, bodies=True))
+            if state is None or not (state.ended or _waits(log, state)):
                 yield f"run {event.data.run[:8]} never ended"
         if isinstance(event.data, TaskQueued):
             task = log.task(event.stream)
@@ -203,6 +240,17 @@ def ended(log: MemoryLog, machine: Machine) -> Iterator[str]:
                 yield f"task {event.stream[:8]} never ended"
             elif task.status is not tasks.Status.COMPLETED and not task.cause:
                 yield f"task {event.stream[:8]} does not say why it is {task.status}"
+
+
+def _waits(log: MemoryLog, state: core.Run) -> bool:
+    """Whether a run waits for a person, and says so."""
+    task, known = log.task(state.task), state.mind
+    if task is None or known is None or task.open_run != state.run:
+        return False
+    if state.status is core.Status.WAITING_FOR_APPROVAL:
+        return task.status is tasks.Status.WAITING_FOR_APPROVAL and bool(minds.pending(known))
+    reconciled = state.status is core.Status.NEEDS_RECONCILE and task.status is tasks.Status.BLOCKED
+    return reconciled and task.cause == "needs_reconcile" and bool(minds.unknown(known))
 
 
 def ends(log: MemoryLog, taken: Sequence[str]) -> list[str]:

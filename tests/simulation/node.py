@@ -121,7 +121,7 @@ class Node:
             environment=cast(Environment, _Held(self, FixedEnvironment({"PATH": "/bin", "HOME": "/root"}))),
             files=cast(Files, _Held(self, simulation.files)),
             secrets=simulation.secrets,
-            config=simulation.scenario.config,
+            config=simulation.configured(len(simulation.nodes)),
             folder="/folder",
             state="/state",
             urgent=None,

@@ -1,6 +1,6 @@
 """What a simulation is given: the work, what people do, what fails, and how the tasks may end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -46,4 +46,7 @@ class Scenario:
     concurrency: int = 2
     horizon_s: float = 600.0  # far beyond every timeout and pause: who is not done by then is stuck
     model: Callable[[int, Request], tuple[float, Response]] | None = None  # what a model says, and how long it takes
+    verify: Callable[["Simulation"], Iterator[str]] | None = None  # what else must hold when nothing failed
+    configs: tuple[Config, ...] = ()  # of the first dispatcher, the second, ...; else all have `config`
+    later: Config | None = None  # what dispatchers are configured with that start after `reconfigured`
     here: bool = False  # as `rt do`: the first dispatcher takes the tasks in and claims them in the same put

@@ -17,9 +17,10 @@ from adapters.system import CountedIds, MemoryFiles, MemoryLocks
 from commands.taking_in import check, take_in
 from commands.wiring import Runtime
 from domain import errors
+from domain.config import Config
 from domain.events import Put
-from domain.ports import Log, LogView, ProcessSpec, Request, Response, Work
-from tests.simulation import checks
+from domain.ports import Appended, Log, LogView, ProcessSpec, Request, Response, Work
+from tests.simulation import agent_checks, checks
 from tests.simulation.loop import VirtualClock, VirtualLoop
 from tests.simulation.node import Crash, Node, node_task
 from tests.simulation.plan import Fault, Kind, Plan, Scenario
@@ -40,6 +41,29 @@ class _Files(MemoryFiles):
         super().write(path, content)
 
 
+class _Desk:
+    """The log in the hands of a person: what it acknowledges is noted."""
+
+    def __init__(self, simulation: "Simulation") -> None:
+        self._simulation = simulation
+
+    def append(self, works: Sequence[Work]) -> list[Appended | Exception]:
+        """One work at a time, as the commands do."""
+        puts: list[Put] = []
+
+        def noted(view: LogView) -> Put | None:
+            puts[:] = [put] if (put := works[0] if isinstance(works[0], Put) else works[0](view)) is not None else []
+            return puts[0] if puts else None
+
+        result = self._simulation.log.append([noted])[0]
+        if puts and not isinstance(result, Exception):
+            self._simulation.acknowledge(puts[0], result)
+        return [result]
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the log has
+        return getattr(self._simulation.log, name)
+
+
 class Simulation:
     """One scenario under one plan."""
 
@@ -54,6 +78,8 @@ class Simulation:
         self.locks = MemoryLocks()
         self.files = _Files()
         self.secrets = Secrets(())
+        self.config = scenario.config
+        self.sent: list[Request] = []
         self.appends = 0
         self.asked = 0
         self.crashes = 0
@@ -73,9 +99,16 @@ class Simulation:
     def answer(self, request: Request) -> tuple[float, Response]:
         """What a model says: the scenario's answers by number; it is asked for what is durable only."""
         self.asked += 1
+        self.sent.append(request)
+        self.violations += agent_checks.asked(self.log, request)
         if self.scenario.model is None:
             return 0.0, Response(status=404, headers={}, body=b"nobody is there")
         return self.scenario.model(self.asked, request)
+
+    def configured(self, number: int) -> Config:
+        """What the n-th dispatcher is configured with."""
+        configs = self.scenario.configs
+        return configs[number % len(configs)] if configs else self.config
 
     def fault(self) -> Kind | None:
         """What is to happen at this append."""
@@ -103,7 +136,7 @@ class Simulation:
                 log=log,
                 ids=self.ids,
                 clock=self.clock,
-                config=self.scenario.config,
+                config=self.config,
                 secrets=self.secrets,
                 actor="operator:ann",
             ),
@@ -128,18 +161,26 @@ class Simulation:
         elif puts:
             self.acknowledge(puts[0], result)
 
+    @property
+    def desk(self) -> Log:
+        """The log as people's commands reach it."""
+        return cast(Log, _Desk(self))
+
     def settled(self) -> bool:
-        """Nothing runs, nothing can be claimed now or later, and nobody is going to do anything."""
-        return self.acts_done and not self.log.running() and not self.log.ready(_FOREVER_US, 1)
+        """Nothing runs, nothing can be claimed now or later, nothing expires, and nobody is going to do anything."""
+        moving = self.log.running() or self.log.ready(_FOREVER_US, 1) or any(e.due_at_us for e in self.log.waiting())
+        return self.acts_done and not moving
 
     def check(self, when: str) -> None:
         """Everything that must hold at any time."""
         self.violations += [f"{when}: {each}" for each in checks.always(self.log, self.acknowledged)]
         self.violations += [f"{when}: {each}" for each in checks.effects(self.log, self.machine)]
+        self.violations += [f"{when}: {each}" for each in agent_checks.sent_once(self.log, self.sent)]
 
     def _witness(self, spec: ProcessSpec) -> None:
         """Sees every start at the moment when it happens."""
         self.violations += checks.start(self.log, spec, self.machine.markers())
+        self.violations += agent_checks.approved(self.log, spec)
 
     # the course of things
 
@@ -208,10 +249,12 @@ class Simulation:
         self.check("at the end")
         self.violations += checks.ended(self.log, self.machine)
         found = checks.ends(self.log, self.tasks)
-        calm = not self.plan.faults
+        calm = not self.plan.faults and not self.plan.seed
         for end, allowed in zip(found, self.scenario.ends, strict=False):
             if end not in (allowed[:1] if calm else allowed):
                 self.violations.append(f"a task ended as {end}, expected {' or '.join(allowed)}")
+        if calm and self.scenario.verify is not None:
+            self.violations += self.scenario.verify(self)
 
     def __repr__(self) -> str:
         found = "\n  ".join(self.violations) or "nothing was violated"

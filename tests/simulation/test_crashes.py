@@ -1,59 +1,17 @@
 """A dispatcher is killed before and after every append of every one-shot scenario, and again while it recovers."""
 
-import functools
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from commands import dispatch
 from domain.events import RunFinished, RunOwnerLost, TaskCanceled, ToolStarted
-from tests.simulation.plan import Fault, Kind, Plan, Scenario
+from tests.simulation.exploring import DEATHS, appends, deaths, double_deaths, errors_of_the_store, explore
+from tests.simulation.plan import Fault, Plan, Scenario
 from tests.simulation.scenarios import A_DAY, LOST_LOCK, SCENARIOS, named
 from tests.simulation.simulator import simulate
 
-DEATHS: tuple[Kind, ...] = ("before", "after")
-ERRORS: tuple[Kind, ...] = ("conflict", "full", "busy")
-AGAIN_MAX = 6
-
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name.replace(" ", "-"))
-
-
-@functools.cache
-def appends(name: str) -> int:
-    """How many appends a scenario takes when nothing fails."""
-    return simulate(next(each for each in SCENARIOS if each.name == name)).appends
-
-
-def deaths(scenario: Scenario) -> Iterator[Plan]:
-    for at in range(1, appends(scenario.name) + 1):
-        for kind in DEATHS:
-            yield Plan((Fault(at, kind),))
-
-
-def double_deaths(scenario: Scenario) -> Iterator[Plan]:
-    for at in range(1, appends(scenario.name) + 1):
-        for kind in DEATHS:
-            for later in range(1, AGAIN_MAX + 1):
-                yield Plan((Fault(at, kind), Fault(at + later, DEATHS[(at + later) % 2])))
-
-
-def errors_of_the_store(scenario: Scenario) -> Iterator[Plan]:
-    for at in range(1, appends(scenario.name) + 1):
-        for kind in ERRORS:
-            yield Plan((Fault(at, kind),))
-
-
-def explore(scenario: Scenario, plans: Iterator[Plan], crashes: int) -> int:
-    """Try all plans; how many of them had all their faults."""
-    fired = 0
-    for plan in plans:
-        simulation = simulate(scenario, plan)
-        assert not simulation.violations, simulation
-        assert simulation.crashes <= crashes
-        assert simulation.fired[:1] == list(plan.faults[:1]), "the fault did not happen"
-        fired += len(simulation.fired) == len(plan.faults)
-    return fired
 
 
 @each_scenario
@@ -65,25 +23,25 @@ def test_a_scenario_ends_as_expected_when_nothing_fails(scenario: Scenario) -> N
 
 @each_scenario
 def test_a_dispatcher_may_die_before_and_after_every_append(scenario: Scenario) -> None:
-    assert explore(scenario, deaths(scenario), 1) == 2 * appends(scenario.name)
+    assert explore(scenario, deaths(scenario), 1) == 2 * appends(scenario)
 
 
 @each_scenario
 def test_a_dispatcher_may_die_again_while_it_recovers(scenario: Scenario) -> None:
     explored = explore(scenario, double_deaths(scenario), 2)
-    assert explored >= appends(scenario.name), "second deaths come while the first is recovered from"
+    assert explored >= appends(scenario), "second deaths come while the first is recovered from"
 
 
 @each_scenario
 def test_a_store_that_is_full_or_busy_or_conflicts_once_is_waited_for(scenario: Scenario) -> None:
-    assert explore(scenario, errors_of_the_store(scenario), 0) == 3 * appends(scenario.name)
+    assert explore(scenario, errors_of_the_store(scenario), 0) == 3 * appends(scenario)
 
 
 def test_the_search_does_not_shrink_unnoticed() -> None:
-    points = [2 * appends(scenario.name) for scenario in SCENARIOS]
+    points = [2 * appends(scenario) for scenario in SCENARIOS]
     assert sum(points) >= 440
     assert len(SCENARIOS) >= 25
-    assert [each for scenario in SCENARIOS if (each := appends(scenario.name)) < 3] == [0], "only the cancel before"
+    assert [each for scenario in SCENARIOS if (each := appends(scenario)) < 3] == [0], "only the cancel before"
 
 
 def test_the_rare_states_are_reached() -> None:
