@@ -62,9 +62,9 @@ def replay(
 
     `instead` gives a fact as it would be with other inputs: another policy, another prompt.
     """
-    replaying = _Replaying(salt)
+    replaying = _Replaying(salt, instead)
     for event in events:
-        if replaying.take(event if instead is None else instead(event)):
+        if replaying.take(event):
             break
     else:
         replaying.finish()
@@ -82,7 +82,8 @@ def replay(
 class _Replaying:
     """The state of one replay."""
 
-    def __init__(self, salt: bytes) -> None:
+    def __init__(self, salt: bytes, instead: Callable[[Recorded], Recorded] | None = None) -> None:
+        self._instead = instead
         self.state: core.Run | None = None
         self.events = 0
         self.consequences = 0
@@ -122,7 +123,7 @@ class _Replaying:
                 self._differs("digest", fact, "digest", fact.data.digest, digest)
                 return
         try:
-            step = core.step(self.state, fact)
+            step = core.step(self.state, fact if self._instead is None else self._instead(fact))
         except Exception as problem:  # noqa: BLE001  # today's core refusing a fact is a difference to show
             self._differs("error", fact, "", _name(fact.data), f"{type(problem).__name__}: {problem}")
             return
