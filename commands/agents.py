@@ -11,6 +11,7 @@ from commands.invocation import invocation
 from commands.surroundings import conversation
 from commands.wiring import Runtime
 from domain import agents, errors, routing
+from domain.agent_config import MODELS
 from domain.config import AGENT
 from domain.routed import Routed
 
@@ -99,6 +100,13 @@ def check_serves(runtime: Runtime, profile: str, controller: str) -> None:
         why = (
             f"the rules of profile {profile!r} understand no words; name a model with --controller qwen or openai,"
             " a profile that has one with --agent, or run a command with -- ARGV"
+        )
+        raise errors.Invalid(where="the goal", why=why)
+    model = (MODELS | runtime.config.models).get(found.model) if found is not None and found.kind == "openai" else None
+    if model is not None and model.key_env and not runtime.environment.all().get(model.key_env):
+        why = (
+            f"the model of {controller!r} needs the variable {model.key_env}, which is not set; set it, or name a model"
+            " that needs none in [models.NAME] (docs/agents.md)"
         )
         raise errors.Invalid(where="the goal", why=why)
 

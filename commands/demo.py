@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from commands import render
+from commands.agents import check_serves, known_controller
 from commands.replaying import replay_runs
 from commands.session import run_here
 from commands.wiring import Runtime
-from domain import errors
+from domain import agents, errors
 from domain.agent_config import ControllerConfig, PolicyConfig, ProfileConfig, RuleConfig, ToolConfig
 from domain.config import Config, Retry
 
@@ -139,15 +142,22 @@ def _configure(
 ) -> None:
     """The demo's own profile beside what is configured; its policy allows the one program that it is about."""
     configured = runtime.config
+    if controller not in ("", "rules"):
+        known_controller(runtime, controller)
+        found = agents.controllers(configured)[controller]
+        others = {controller: msgspec.structs.replace(found, rules=rules)}  # what it falls back on knows the demo
+    else:
+        others = {"demo-rules": ControllerConfig(kind="rules", rules=rules)}
     allowed = PolicyConfig(id="demo", effect="allow", tool="demo", profile="demo", arguments=_only(program))
     runtime.__dict__["config"] = Config(
         secrets=configured.secrets,
         models=configured.models,
-        controllers=configured.controllers | {"demo-rules": ControllerConfig(kind="rules", rules=rules)},
+        controllers=configured.controllers | others,
         tools={"demo": tool},
         profiles={"demo": ProfileConfig(controller=_controller(controller), tools=("demo",))},
         policies=(allowed,),
     )
+    check_serves(runtime, "demo", controller)
 
 
 def _only(program: str) -> dict[str, str]:

@@ -62,7 +62,7 @@ def _document(name: str, spoken: list[Spoken]) -> dict[str, Any]:
     return {
         "thread": name,
         "profile": last.profile if last else "",
-        "messages": sum(1 + (each.answer is not None) for each in spoken),
+        "messages": sum(1 + bool(each.answer) for each in spoken),
         "status": last.status if last else "empty",
         "latest": last.text if last else "",
         "run": last.run if last else "",
@@ -89,9 +89,9 @@ def _messages(spoken: list[Spoken]) -> Iterator[dict[str, Any]]:
     for each in spoken:
         about = {"position": each.position, "task": each.task, "run": each.run}
         yield about | {"role": "user", "content": each.text, "synthetic": False}
-        if each.answer is not None:
+        if each.answer:
             yield about | {"role": "assistant", "content": each.answer, "synthetic": False}
-        elif each.status not in ("pending", "running", "retryable_failure"):
+        elif each.answer is None and each.status not in ("pending", "running", "retryable_failure"):
             yield about | {"role": "assistant", "content": f"[{each.status}: {each.cause}]", "synthetic": True}
 
 

@@ -136,14 +136,22 @@ WHERE runs.run = p.data->>'$.run' AND runs.finished_at IS NULL""",
     ),
     (
         ("task.claimed", "task.resumed", "task.parked"),
-        """UPDATE runs SET state = p.state, dispatcher = coalesce(p.dispatcher, runs.dispatcher)
-FROM (SELECT data->>'$.run' AS run, position, data->>'$.dispatcher' AS dispatcher,
+        """UPDATE runs SET state = p.state
+FROM (SELECT data->>'$.run' AS run, position,
              CASE e WHEN 'task.claimed' THEN 'running' ELSE 'resuming' END AS state
       FROM fresh f WHERE (e = 'task.resumed' OR (e = 'task.claimed' AND data->>'$.resumed' = 'true'))
         AND NOT EXISTS (SELECT 1 FROM fresh o
                         WHERE o.e = 'task.parked' AND o.stream = f.stream AND o.position > f.position)
       QUALIFY row_number() OVER (PARTITION BY stream ORDER BY position DESC) = 1) p
 WHERE runs.run = p.run AND runs.finished_at IS NULL""",
+    ),
+    (
+        ("task.claimed",),  # who goes on with a run, also where it ends in the same batch
+        """UPDATE runs SET dispatcher = p.dispatcher
+FROM (SELECT data->>'$.run' AS run, data->>'$.dispatcher' AS dispatcher
+      FROM fresh WHERE e = 'task.claimed' AND data->>'$.resumed' = 'true'
+      QUALIFY row_number() OVER (PARTITION BY data->>'$.run' ORDER BY position DESC) = 1) p
+WHERE runs.run = p.run""",
     ),
     (
         ("run.approval_requested",),
@@ -155,15 +163,20 @@ SELECT stream, (data->>'$.call')::INTEGER, task, position, data->>'$.tool', data
 FROM fresh WHERE e = 'run.approval_requested'""",
     ),
     (
-        ("run.approval_closed", "run.call_approved", "run.call_edited", "run.call_rejected"),
+        ("run.call_approved", "run.call_edited", "run.call_rejected"),
         """UPDATE approvals SET state = n.state, approver = n.actor, channel = n.channel, resolved_at = n.recorded_at
 FROM (SELECT stream, (data->>'$.call')::INTEGER AS call, recorded_at, data->>'$.digest' AS digest,
-             CASE e WHEN 'run.approval_closed' THEN data->>'$.how' ELSE replace(e, 'run.call_', '') END AS state,
-             CASE e WHEN 'run.approval_closed' THEN '' ELSE actor END AS actor,
-             coalesce(data->>'$.channel', '') AS channel
-      FROM fresh WHERE e IN ('run.approval_closed', 'run.call_approved', 'run.call_edited', 'run.call_rejected')) n
+             replace(e, 'run.call_', '') AS state, actor, data->>'$.channel' AS channel
+      FROM fresh WHERE e IN ('run.call_approved', 'run.call_edited', 'run.call_rejected')) n
 WHERE approvals.run = n.stream AND approvals.call = n.call AND approvals.state = 'pending'
-  AND (n.digest IS NULL OR n.digest = approvals.digest)""",
+  AND n.digest = approvals.digest""",
+    ),
+    (  # after the answers: what was answered and asked for anew under another policy is not what was closed
+        ("run.approval_closed",),
+        """UPDATE approvals SET state = n.state, resolved_at = n.recorded_at
+FROM (SELECT stream, (data->>'$.call')::INTEGER AS call, recorded_at, data->>'$.how' AS state
+      FROM fresh WHERE e = 'run.approval_closed') n
+WHERE approvals.run = n.stream AND approvals.call = n.call AND approvals.state = 'pending'""",
     ),
     (
         ("run.tool_returned",),
