@@ -124,7 +124,7 @@ class MemoryLog:
     def ready(self, now_us: int, limit: int, full: Sequence[str] = ()) -> list[str]:
         """See domain.ports.LogView."""
         due = [
-            (-priority, queued, task)
+            (-priority, not state.run, queued, task)
             for task, (priority, queued, state) in self._tasks.items()
             if state.status in CLAIMABLE
             and state.due_at_us <= now_us
@@ -132,8 +132,8 @@ class MemoryLog:
             and self._is_its_turn(task, queued)
         ]
         if self._inside:
-            self._due.update(task for _, _, task in due)
-        return [task for _, _, task in sorted(due)[:limit]]
+            self._due.update(task for *_, task in due)
+        return [task for *_, task in sorted(due)[:limit]]
 
     def _is_its_turn(self, task: str, queued: int) -> bool:
         thread = self._about[task][0]
@@ -198,7 +198,7 @@ class MemoryLog:
         parked = sorted(
             (queued, task, state)
             for task, (_, queued, state) in self._tasks.items()
-            if state.status is not Status.RUNNING and state.run
+            if state.status in (Status.WAITING_FOR_APPROVAL, Status.BLOCKED) and state.run
         )
         return [Waiting(task, state.run, state.due_at_us) for _, task, state in parked]
 

@@ -35,7 +35,7 @@ INDEX = (
     "CREATE TABLE task_index(queued INTEGER PRIMARY KEY, task TEXT NOT NULL UNIQUE, status TEXT NOT NULL,"
     " ready INTEGER NOT NULL, priority INTEGER NOT NULL, due_at_us INTEGER NOT NULL, run TEXT NOT NULL,"
     " dispatcher TEXT NOT NULL, thread TEXT NOT NULL, profile TEXT NOT NULL, parent_run TEXT NOT NULL) STRICT",
-    "CREATE INDEX task_ready ON task_index(priority DESC) WHERE ready = 1",
+    "CREATE INDEX task_ready ON task_index(priority DESC, run = '', queued) WHERE ready = 1",
     "CREATE INDEX task_waiting ON task_index(due_at_us) WHERE ready = 2",
     "CREATE INDEX task_running ON task_index(status) WHERE status = 'running'",
     "CREATE INDEX task_parked ON task_index(run) WHERE run <> '' AND status IN ('waiting_for_approval', 'blocked')",
@@ -123,7 +123,8 @@ _TURN = (
 )
 READY = (
     f"SELECT task FROM task_index t WHERE ready = 1 AND {_TURN}"  # noqa: S608  # our own text
-    " AND (profile = '' OR profile NOT IN (SELECT value FROM json_each(?))) ORDER BY priority DESC, queued LIMIT ?"
+    " AND (profile = '' OR profile NOT IN (SELECT value FROM json_each(?)))"
+    " ORDER BY priority DESC, run = '', queued LIMIT ?"
 )
 READY_OR_DUE = READY.replace("ready = 1", "(ready = 1 OR (ready = 2 AND due_at_us <= ?))")
 RUNNING_PROFILES = "SELECT profile, count(*) FROM task_index WHERE status = 'running' GROUP BY profile"

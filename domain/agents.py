@@ -20,7 +20,7 @@ from domain.agent_config import (
 )
 from domain.bounds import ANSWER_STORED_BYTES_MAX, CONTROLLER_RETRY_S_MAX
 from domain.config import Config, to_us
-from domain.middleware import applied, hidden, retries
+from domain.middleware import applied, hidden, humans, retries
 from domain.setup import (
     Book,
     Budgets,
@@ -207,6 +207,7 @@ def _tool(config: Config, name: str, chosen: ProfileConfig) -> Tool:
         kind=found.kind,
         description=found.description or tools.INPUTS[found.kind].__doc__ or "",
         effect=found.effect,
+        always_ask=name in humans(chosen),
         approval=chosen.approvals.get(name, found.approval),
         timeout_us=to_us(found.timeout_s),
         hosts=found.hosts,

@@ -55,6 +55,12 @@ def _apply(profile: ProfileConfig, item: Middleware, denied: Collection[str]) ->
     return msgspec.structs.replace(profile, limits=limits, budgets=budgets)
 
 
+def humans(profile: ProfileConfig) -> frozenset[str]:
+    """The tools of which a person allows each call."""
+    items = [item for item in profile.middleware if isinstance(item, HumanApproval)]
+    return frozenset(tool for item in items for tool in item.tools or profile.tools)
+
+
 def hidden(profile: ProfileConfig) -> tuple[str, ...]:
     """The literals that no request may hold, the longest first."""
     found = {phrase for item in profile.middleware if isinstance(item, Redaction) for phrase in item.phrases}

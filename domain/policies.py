@@ -37,11 +37,20 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
-def evaluate(book: Book, wish: Wish) -> Verdict:  # noqa: PLR0911  # one return a rule, in their order
+def evaluate(book: Book, wish: Wish) -> Verdict:
     """The strictest of the rules that match; where none does, a standing grant, then what the tool itself says.
 
     A tool that says nothing is asked for, but for calls that the task itself spells out, and questions to a person.
     """
+    verdict = _evaluate(book, wish)
+    if verdict.effect != "allow" or not wish.tool.always_ask or verdict.rules[0].startswith("grant:"):
+        return verdict
+    if (grant := _granted(book, wish)) is not None:
+        return Verdict(effect="allow", rules=(f"grant:{grant.id}",))
+    return Verdict(effect="ask", rules=("human-approval",))
+
+
+def _evaluate(book: Book, wish: Wish) -> Verdict:  # noqa: PLR0911  # one return a rule, in their order
     matching = [rule for rule in book.rules if _matches(rule, wish)]
     if matching:
         strictest = max(matching, key=lambda rule: _STRICTNESS[rule.effect])

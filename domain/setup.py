@@ -101,6 +101,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: ToolKind
     description: str = ""
     effect: Literal["idempotent", "once"] = "once"
+    always_ask: bool = False  # a person says yes to each call, whatever a rule allows; a standing grant is a yes
     approval: Literal["", "allow", "ask", "deny"] = ""  # what holds where no rule of the policy matches
     timeout_us: int = 0
     hosts: tuple[str, ...] = ()  # of ssh: names; of http: scheme://host[:port] prefixes

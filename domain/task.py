@@ -202,8 +202,10 @@ def index_change(data: object) -> IndexChange | None:  # noqa: PLR0911  # one re
             return IndexChange(Status.RUNNING, 0, data.run, data.dispatcher)
         case TaskRetryScheduled():
             return IndexChange(Status.RETRYABLE_FAILURE, data.due_at_us, cause=data.cause)
-        case TaskRetried() | TaskUnblocked() | TaskResumed():
+        case TaskRetried() | TaskUnblocked():
             return IndexChange(Status.PENDING)
+        case TaskResumed():
+            return IndexChange(Status.PENDING, run=data.run)
         case TaskParked():
             return IndexChange(Status(data.status), data.due_at_us, data.run, cause=data.cause)
         case _:

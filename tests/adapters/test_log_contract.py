@@ -10,7 +10,17 @@ from adapters.log_memory import MemoryLog
 from adapters.log_sqlite import SqliteLog
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
-from domain.events import Blob, DispatchPaused, DispatchResumed, Put, Recorded, RunCancelAsked, TaskBlocked
+from domain.events import (
+    Blob,
+    DispatchPaused,
+    DispatchResumed,
+    Put,
+    Recorded,
+    RunCancelAsked,
+    TaskBlocked,
+    TaskParked,
+    TaskResumed,
+)
 from domain.ids import DISPATCH, output_stream, text_of
 from domain.ports import Head, Log, LogView, Running, Work
 from domain.task import Status
@@ -254,6 +264,17 @@ def test_claims_go_by_priority_then_age(log: Log) -> None:
 def test_age_is_the_intake_also_after_a_retry(log: Log) -> None:
     append(log, queued("old"), queued("young"), claim("old"), retry("old", due_at_us=10))
     assert log.ready(10, 5) == ["old", "young"]
+
+
+def test_a_run_that_was_answered_goes_on_before_new_work_of_its_priority(log: Log) -> None:
+    append(log, queued("old"), queued("answered"), claim("answered"), queued("high", priority=9))
+    parked = TaskParked(run=RUN, status="waiting_for_approval", cause="approval", due_at_us=7)
+    append(log, put(event("answered", 3, parked)))
+    assert log.ready(0, 5) == ["high", "old"]
+    assert [(each.task, each.due_at_us) for each in log.waiting()] == [("answered", 7)]
+    append(log, put(event("answered", 4, TaskResumed(run=RUN, cause="answered"))))
+    assert log.ready(0, 5) == ["high", "answered", "old"]
+    assert log.waiting() == []
 
 
 @pytest.mark.parametrize("within", [False, True], ids=["outside", "in a transaction"])

@@ -180,3 +180,11 @@ def test_the_version_of_a_policy_is_that_of_its_rules_and_not_of_its_grants() ->
     book = Book((rule("ask"),))
     assert policies.digest_of(book) == policies.digest_of(Book(book.rules, (GRANT,)))
     assert policies.digest_of(book) != policies.digest_of(Book((rule("deny"),)))
+
+
+def test_a_tool_that_a_person_always_allows_is_asked_for_whatever_a_rule_allows() -> None:
+    tool = msgspec.structs.replace(TOOL, always_ask=True)
+    assert effect(rule("allow"), of=wish(tool)) == "ask"
+    assert effect(of=wish(tool, origin="task")) == "ask"
+    assert effect(rule("allow"), rule("deny"), of=wish(tool)) == "deny"
+    assert effect(rule("allow"), grants=(GRANT,), of=wish(tool)) == "allow", "a standing grant is a person's yes"

@@ -110,7 +110,10 @@ def _index(log: MemoryLog, events: Sequence[Recorded]) -> Iterator[str]:
     if log.running() != running:
         yield "the claim index has other running tasks than the log"
     claimable = [state for state in states if state.status in tasks.CLAIMABLE]
-    order = [state.task for state in sorted(claimable, key=lambda each: (-each.priority, each.queued_position))]
+    order = [
+        state.task
+        for state in sorted(claimable, key=lambda each: (-each.priority, not each.open_run, each.queued_position))
+    ]
     if log.ready(1 << 62, 1 << 30) != order:
         yield "the claim index has other claimable tasks than the log"
     if log.next_due_us() != min((state.due_at_us for state in claimable if state.due_at_us), default=None):
