@@ -81,6 +81,16 @@ class Way:
         assert KEY not in json.dumps(self.log)
 
 
+_TASK = {
+    "kind": "goal",
+    "source": "test",
+    "payload": {"goal": "the goal"},
+    "requested_adapter": "agent",
+    "requested_profile": "it",
+    "max_attempts": 1,
+}
+
+
 @pytest.fixture(scope="module")
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One log for all these runs: at the end it replays, and the key is nowhere in it."""
@@ -199,10 +209,27 @@ def test_an_address_of_a_private_network_is_refused_unless_it_is_allowed(way: Wa
     way.is_sound()
 
 
-@pytest.mark.parametrize(("key", "cause"), [("", "no_key"), ("schl\u00fcssel-\u00fc", "refused")])
-def test_a_key_that_is_missing_or_cannot_be_sent_ends_the_run(way: Way, key: str, cause: str) -> None:
-    assert way.go("good", key=key).document["cause"] == "controller_failed"
-    assert way.causes() == [cause]
+def test_a_key_that_cannot_be_sent_ends_the_run(way: Way) -> None:
+    assert way.go("good", key="schl\u00fcssel-\u00fc").document["cause"] == "controller_failed"
+    assert way.causes() == ["refused"]
+    assert way.model.seen == []
+    way.is_sound()
+
+
+def test_a_goal_whose_model_has_no_key_is_refused_before_anything_is_stored(way: Way) -> None:
+    before = way.place.rows("task", "list")
+    done = way.place.rt("do", "--agent", "it", "--json", "the goal", env={"MODEL_KEY": ""})
+    assert (done.code, done.error["code"]) == (2, "rt.invalid")
+    assert "MODEL_KEY" in done.error["message"]
+    assert way.place.rows("task", "list") == before
+
+
+def test_a_task_whose_model_has_no_key_ends_with_that_cause(way: Way) -> None:
+    taken = way.place.rt("intake", "--json", json.dumps(_TASK))
+    assert taken.code == 0, taken
+    way.place.rt("work", "--until-idle", env={"MODEL_KEY": ""})
+    way.log = way.place.rows("run", "log", "@last")
+    assert way.causes() == ["no_key"]
     assert way.model.seen == []
     way.is_sound()
 
