@@ -7,7 +7,7 @@ from adapters.codec import Codec, Row
 from adapters.log_schema import GENESIS, link
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
-from domain.events import Put, Recorded, TaskClaimed, TaskQueued, Text, hydrated
+from domain.events import Put, Recorded, TaskClaimed, TaskPrioritized, TaskQueued, Text, hydrated
 from domain.ids import DISPATCH, output_stream, text_of
 from domain.ports import Appended, Head, Running, Waiting, Work
 from domain.task import CLAIMABLE, IndexChange, Status, Task, fold, index_change
@@ -84,6 +84,8 @@ class MemoryLog:
         if event.body is not None:
             self._bodies[position] = event.body
         data = event.data
+        if isinstance(data, TaskPrioritized):
+            self._tasks[event.stream] = (data.priority, *self._tasks[event.stream][1:])
         if (change := index_change(data)) is not None:
             if isinstance(data, TaskQueued):
                 self._about[event.stream] = (data.thread, data.profile, data.parent_run)

@@ -4,7 +4,7 @@ import hashlib
 import sqlite3
 import struct
 
-from domain.events import Recorded, RunFinished, TaskClaimed, TaskEvent, TaskQueued
+from domain.events import Recorded, RunFinished, TaskClaimed, TaskEvent, TaskPrioritized, TaskQueued
 from domain.task import CLAIMABLE, index_change
 
 SCHEMA = 1
@@ -73,6 +73,7 @@ class IndexRows:
         self._runs: list[tuple[int, str, str]] = []
         self._changed: dict[str, tuple[str, int, int, str, str, str]] = {}
         self._ended: dict[str, tuple[str, str]] = {}
+        self._moved: dict[str, tuple[int, str]] = {}
 
     def add(self, event: Recorded, position: int) -> None:
         """Take in what an event changes."""
@@ -81,6 +82,9 @@ class IndexRows:
             return
         if isinstance(data, RunFinished):
             self._ended[event.stream] = (data.state, event.stream)
+            return
+        if isinstance(data, TaskPrioritized):
+            self._moved[event.stream] = (data.priority, event.stream)
             return
         change = index_change(data)
         if change is None:
@@ -108,7 +112,9 @@ class IndexRows:
             )
         if self._ended:
             cursor.executemany("UPDATE run_index SET state = ? WHERE run = ?", self._ended.values())
-        self._tasks, self._runs, self._changed, self._ended = [], [], {}, {}
+        if self._moved:
+            cursor.executemany("UPDATE task_index SET priority = ? WHERE task = ?", self._moved.values())
+        self._tasks, self._runs, self._changed, self._ended, self._moved = [], [], {}, {}, {}
 
 
 # the position at which the next run of a task was claimed: claims by which the same run goes on are in no index

@@ -24,6 +24,7 @@ COMMANDS = {
     "cancel": ("tasks", "cancel", "End a task or its running run; returns when nothing of it is left."),
     "retry": ("tasks", "retry", "Give a task that failed or is blocked another attempt."),
     "unblock": ("tasks", "unblock", "Let a blocked task go on."),
+    "prioritize": ("tasks", "prioritize", "Move a task that waits in the queue."),
     "approve": ("approvals", "approve", "Say yes to exactly what waits for a person."),
     "reject": ("approvals", "reject", "Say no to what waits; the agent is told why."),
     "settle": ("approvals", "settle", "Say whether an effect of unknown outcome happened."),

@@ -11,7 +11,8 @@ from commands.cancel import cancel_task, fulfil
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
-from domain.bounds import REASON_CHARS_MAX
+from domain import task as tasks
+from domain.bounds import PRIORITY_MAX, PRIORITY_MIN, REASON_CHARS_MAX
 from domain.events import DispatchPaused, DispatchResumed, Put, Recorded
 from domain.ids import DISPATCH
 from domain.intake import check_text
@@ -128,6 +129,38 @@ def retry(task: options.TaskArgument, *, reason: options.Reason = "", as_json: o
     position = _wish(runtime, wanted, Wish("retry", _reason(runtime, reason)))
     runtime.close()
     _done("rt.retry.v1", f"task {wanted[:8]} is pending again", {"task": wanted, "position": position}, as_json=as_json)
+
+
+def prioritize(
+    task: options.TaskArgument,
+    priority: Annotated[int, typer.Argument(metavar="N", help="-1000 to 1000; larger is sooner.")],
+    as_json: options.Json = False,
+) -> None:
+    """Move a task in the queue."""
+    if not PRIORITY_MIN <= priority <= PRIORITY_MAX:
+        raise errors.Invalid(where="N", why=f"{priority}; from {PRIORITY_MIN} to {PRIORITY_MAX}")
+    runtime = invocation.runtime()
+    wanted = runtime.find_task(task)
+
+    def move(view: LogView) -> Put:
+        state = view.task(wanted)
+        assert state is not None, "an id of the index is in the log"
+        event = Recorded(
+            stream=wanted,
+            version=state.version + 1,
+            at_us=runtime.clock.now_us(),
+            actor=runtime.actor,
+            data=tasks.prioritize(state, priority),
+            correlation=wanted,
+        )
+        return Put(events=(event,))
+
+    result = runtime.log.append([move])[0]
+    if isinstance(result, Exception):
+        raise result
+    runtime.close()
+    values = {"task": wanted, "priority": priority, "position": result[-1]}
+    _done("rt.prioritize.v1", f"task {wanted[:8]} has priority {priority}", values, as_json=as_json)
 
 
 def unblock(

@@ -115,6 +115,12 @@ class TaskUnblocked(Fact, frozen=True, kw_only=True, tag="task.unblocked"):
     note: str = ""
 
 
+class TaskPrioritized(Fact, frozen=True, kw_only=True, tag="task.prioritized"):
+    """A person moved the task in the queue; larger is sooner."""
+
+    priority: int
+
+
 # the run's decision stream
 
 
@@ -279,6 +285,7 @@ TaskEvent = (
     | TaskUnblocked
     | TaskParked
     | TaskResumed
+    | TaskPrioritized
 )
 RunEvent = (
     OutputAppended

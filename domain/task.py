@@ -16,6 +16,7 @@ from domain.events import (
     TaskEvent,
     TaskFailed,
     TaskParked,
+    TaskPrioritized,
     TaskQueued,
     TaskResumed,
     TaskRetried,
@@ -99,6 +100,14 @@ def decide(state: Task, wish: Wish) -> TaskEvent:
             return TaskUnblocked(max_attempts=limit, note=wish.note)
 
 
+def prioritize(state: Task, priority: int) -> TaskPrioritized:
+    """Move a task in the queue. Raises TaskStateRefused for one that runs or is over."""
+    if state.status not in OPEN or state.status is Status.RUNNING:
+        where = {"task": state.task[:8], "status": state.status.value, "verb": "prioritize"}
+        raise errors.TaskStateRefused(**where, needs="a task that waits")
+    return TaskPrioritized(priority=priority)
+
+
 def claim(state: Task, *, run: str, dispatcher: str) -> TaskClaimed:
     """The next attempt of a claimable task; a run that is open goes on, and no attempt is spent."""
     assert state.status in CLAIMABLE, "the claim index offered a task that is not claimable"
@@ -134,6 +143,10 @@ def evolve(state: Task | None, recorded: Recorded) -> Task:
     if isinstance(data, TaskQueued):
         return _queued(recorded, data)
     assert state is not None, "a task's stream begins with task.queued"
+    if isinstance(data, TaskPrioritized):
+        return msgspec.structs.replace(
+            state, version=recorded.version, updated_at_us=recorded.at_us, priority=data.priority
+        )
     change = index_change(data)
     assert change is not None, f"{type(data).__name__} does not belong on a task's stream"
     state = msgspec.structs.replace(

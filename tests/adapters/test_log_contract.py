@@ -19,6 +19,7 @@ from domain.events import (
     RunCancelAsked,
     TaskBlocked,
     TaskParked,
+    TaskPrioritized,
     TaskResumed,
 )
 from domain.ids import DISPATCH, output_stream, text_of
@@ -259,6 +260,14 @@ def test_claims_go_by_priority_then_age(log: Log) -> None:
     append(log, queued("low", priority=-1), queued("old"), queued("high", priority=9), queued("young"))
     assert log.ready(0, 10) == ["high", "old", "young", "low"]
     assert log.ready(0, 2) == ["high", "old"]
+
+
+def test_a_task_that_a_person_moves_is_claimed_in_its_new_place(log: Log) -> None:
+    append(log, queued("first"), queued("second"), queued("third"))
+    append(
+        log, put(event("third", 2, TaskPrioritized(priority=9))), put(event("first", 2, TaskPrioritized(priority=-9)))
+    )
+    assert log.ready(0, 10) == ["third", "second", "first"]
 
 
 def test_age_is_the_intake_also_after_a_retry(log: Log) -> None:

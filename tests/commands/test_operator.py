@@ -187,3 +187,15 @@ def test_the_operator_is_recorded(place: Place) -> None:
     Place(place.folder, {"RT_ACTOR": "carol"}).ok("resume")
     actors = [event["actor"] for event in place.rows("log", "tail")]
     assert actors == ["operator:alice", "operator:bob", "operator:carol"]
+
+
+def test_a_task_is_moved_in_the_queue_and_one_that_is_over_is_not(place: Place) -> None:
+    place.ok("init")
+    first, second = (place.ok("intake", "--json", "--", "true").document["task_id"] for _ in range(2))
+    moved = place.ok("prioritize", second, "9", "--json").document
+    assert (moved["task"], moved["priority"]) == (second, 9)
+    assert [each["task"] for each in place.ok("status", "--json").document["queue"]] == [second, first]
+    assert place.rt("prioritize", first, "5000").code == 2
+    place.ok("work", "--until-idle")
+    assert place.rt("prioritize", first, "1").code == 5
+    assert place.ok("projection", "rebuild", "--json").code == 0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from adapters.log_reader import LogReader
 from domain import errors
 from domain import run as core
-from domain.events import REGISTRY, TaskParked, TaskResumed, topic
+from domain.events import REGISTRY, TaskParked, TaskPrioritized, TaskResumed, topic
 from projections import catch_up, status
 from projections.catch_up import Database, Projection
 from projections.tables import COLUMNS, TABLE_DOCS, UPDATES
@@ -161,7 +161,7 @@ def test_a_long_history_reaches_every_state(feed: LogReader, tmp_path: Path) -> 
     """The random histories are worth something only if they get around."""
     found = Projection(tmp_path, feed).ask(rows)
     of_agents = {topic(kind) for kind in REGISTRY.values() if kind.__module__ == "domain.agent_events"}
-    of_agents |= {topic(TaskParked), topic(TaskResumed)}
+    of_agents |= {topic(TaskParked), topic(TaskResumed), topic(TaskPrioritized)}
     topics = {topic(kind) for kind in REGISTRY.values()} - {LOSS} - of_agents
     assert {row["topic"] for row in found["events"]} == topics
     assert {row["state"] for row in found["runs"]} >= {"completed", "failed", "canceled", "lost"}
@@ -304,7 +304,7 @@ def test_each_update_names_the_events_that_it_needs() -> None:
     for names, statement in UPDATES:
         said = {name for name in known if f"'{name}'" in statement}
         if "LIKE 'task.%'" in statement:
-            said = {name for name in known if name.startswith("task.")} - {"task.queued"}
+            said = {name for name in known if name.startswith("task.")} - {"task.queued", "task.prioritized"}
         assert set(names) == said, statement
 
 
