@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from domain import errors
 
-SCHEMA_MAX = 1
+SCHEMA_MAX = 2
 BUSY_S = 5.0
 SQLITE_VERSION = sqlite3.sqlite_version_info
 
@@ -55,6 +55,9 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
     if found > SCHEMA_MAX:
         db.close()
         raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA_MAX}")
+    if 0 < found < SCHEMA_MAX:
+        db.close()
+        raise errors.OlderIndex(path=str(path))
     return db
 
 

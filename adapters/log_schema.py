@@ -7,7 +7,7 @@ import struct
 from domain.events import Recorded, RunFinished, TaskClaimed, TaskEvent, TaskPrioritized, TaskQueued
 from domain.task import CLAIMABLE, index_change
 
-SCHEMA = 1
+SCHEMA = 2
 COLUMNS = "position, originator_id, originator_version, topic, caused_by, state"
 
 TABLES = (

@@ -145,6 +145,9 @@ class SqliteLog(ReadLog):
         found = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if found > SCHEMA:
             raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA}")
+        if 0 < found < SCHEMA:
+            self._renew_index()
+            return
         if found == SCHEMA or not create:
             if found != SCHEMA:
                 raise errors.Corrupt(why=f"{path} is not a log of rt")
@@ -155,6 +158,19 @@ class SqliteLog(ReadLog):
                 self._writer.execute(statement)
             self._writer.execute(f"PRAGMA user_version = {SCHEMA}")
         self._writer.execute("COMMIT")
+
+    def _renew_index(self) -> None:
+        """Make the claim index of this version from the events, whatever an older one had."""
+        from adapters.archive import reindex
+
+        self._writer.execute("BEGIN IMMEDIATE")
+        for table in ("task_index", "run_index"):
+            self._writer.execute(f"DROP TABLE IF EXISTS {table}")
+        for statement in INDEX:
+            self._writer.execute(statement)
+        self._writer.execute("COMMIT")
+        reindex(self._writer, Codec())
+        self._writer.execute(f"PRAGMA user_version = {SCHEMA}")  # last: until then it is done again
 
     def append(self, works: Sequence[Work]) -> list[Appended | Exception]:
         """See domain.ports.Log."""

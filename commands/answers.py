@@ -196,6 +196,8 @@ def _with_grant(log: Log, put: Put, found: Asked, scope: Scope, who: Who) -> Put
         raise errors.GrantRefused(why="a question has no standing answer")
     if not 0 < scope.until_us - who.at_us <= GRANT_S_MAX * 1_000_000:
         raise errors.GrantRefused(why=f"a grant ends within {GRANT_S_MAX / 86_400:.0f} days")
+    if not policies.fits(scope.arguments, msgspec.json.decode(found.arguments)):
+        raise errors.GrantRefused(why="it would not cover the call that is approved; see --match")
     if not scope.arguments:
         raise errors.GrantRefused(why="a grant names arguments; one for every call of a tool is a policy")
     made = GrantMade(

@@ -23,6 +23,7 @@ grants = typer.Typer(no_args_is_help=True)
 Call = Annotated[int | None, typer.Argument(metavar="[CALL]", help="Its number, where several wait.")]
 Digest = Annotated[str, typer.Option("--digest", help="Refuse unless exactly this is what waits.")]
 Note = Annotated[str, typer.Option("--note", help="For the record; the answer, where a question waits.")]
+_SHOWN = 70  # characters of a call in a list
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -133,13 +134,31 @@ def list_approvals(as_json: options.Json = False) -> None:
     if as_json:
         render.documents("rt.approval.v1", found, position=position)
         return
+    now = render.moment_us(runtime.clock.now_us())
     rows = [
-        (each["run"][:8], each["call"], each["tool"], each["kind"], each["shown"][:70], each["expires_at"] or "")
+        (
+            each["run"][:8],
+            each["call"],
+            each["tool"],
+            each["kind"],
+            _cut(each["shown"]),
+            _until(each["expires_at"], now),
+        )
         for each in found
     ]
     render.table(("run", "call", "tool", "kind", "what", "expires"), rows)
-    if rows:
+    if any(each["kind"] != "unknown outcome" for each in found):
         render.note("next: rt approval show RUN CALL · rt approve RUN CALL · rt reject RUN CALL --reason …")
+    if any(each["kind"] == "unknown outcome" for each in found):
+        render.note("find out, then: rt settle RUN CALL --happened | --did-not-happen")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _until(expires: str | None, now: str) -> str:
+    return "" if expires is None else f"{expires} (over: rt work goes on)" if expires <= now else expires
 
 
 def _waiting(runtime: Runtime) -> Iterator[dict[str, Any]]:
@@ -147,6 +166,27 @@ def _waiting(runtime: Runtime) -> Iterator[dict[str, Any]]:
     runs = [each.run for each in log.waiting()] + [each.run for each in log.running()]
     known = [_document(log, answers.asked(log, run, call)) for run in runs for call in _calls(runtime, run)]
     yield from (document for _, document in sorted(known, key=lambda each: each[0]))
+    for run in runs:
+        yield from _unsettled(runtime, run)
+
+
+def _unsettled(runtime: Runtime, run: str) -> Iterator[dict[str, Any]]:
+    """Effects of which nobody knows whether they happened."""
+    tip = read_tip(runtime.readable, run)
+    known = tip.state.mind
+    for lost in mind.unknown(known) if known is not None else ():
+        about = mind.watched(known, lost.call) if known is not None else None
+        arguments = about.arguments if about is not None else {}
+        yield {
+            "run": run,
+            "task": tip.state.task,
+            "call": lost.call,
+            "kind": "unknown outcome",
+            "tool": about.tool if about is not None else "",
+            "arguments": arguments,
+            "shown": msgspec.json.encode(arguments, order="sorted").decode(),
+            "expires_at": None,
+        }
 
 
 def _calls(runtime: Runtime, run: str) -> list[int]:
@@ -165,7 +205,7 @@ def show(run: options.RunArgument, call: Call = None, as_json: options.Json = Fa
     if as_json:
         render.document("rt.approval.v1", shown | {"at_position": position})
         return
-    for name in ("run", "call", "kind", "tool", "profile", "rules", "requested_by", "expires_at"):
+    for name in ("run", "call", "kind", "tool", "profile", "rules", "requested_by", "folder", "effect", "expires_at"):
         if shown[name] not in (None, "", []):
             value = ", ".join(shown[name]) if isinstance(shown[name], list) else str(shown[name])
             render.out(f"{name:<14} {render.line(value)}")
@@ -173,6 +213,10 @@ def show(run: options.RunArgument, call: Call = None, as_json: options.Json = Fa
         render.out(f"{'':<14} {render.line(line)}")
     render.out(f"{'digest':<14} {shown['digest']}")
     again = f"{shown['run'][:8]} {shown['call']} --digest {shown['digest']}"
+    if shown["kind"] == "question":
+        again = f"{shown['run'][:8]} {shown['call']}"
+        render.note(f"next: rt approve {again} --note ANSWER · rt reject {again} --reason …")
+        return
     render.note(f"next: rt approve {again} · rt reject {again} --reason …")
 
 
@@ -181,6 +225,7 @@ def _document(log: RunView, found: answers.Asked) -> tuple[int, dict[str, Any]]:
     approval, setup = found.approval, found.mind.setup
     arguments = msgspec.json.decode(found.arguments)
     position, rules = _request(log, found)
+    tool = setup.tool(approval.tool)
     return position, {
         "run": found.tip.state.run,
         "task": found.tip.state.task,
@@ -189,6 +234,8 @@ def _document(log: RunView, found: answers.Asked) -> tuple[int, dict[str, Any]]:
         "tool": approval.tool,
         "profile": setup.profile,
         "requested_by": setup.controller.name,
+        "folder": (tool.cwd if tool is not None else "") or setup.cwd,
+        "effect": tool.effect if tool is not None else "",
         "arguments": arguments,
         "shown": arguments["question"] if approval.kind == "question" else found.arguments.decode(),
         "digest": approval.digest,

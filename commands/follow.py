@@ -42,6 +42,7 @@ class Printer:
         self.tasks: list[str] = []
         self.ended = 0
         self._output = output
+        self._open_line = False  # whether the output on stderr's terminal stands in the middle of a line
         self._quiet = quiet or render.style.quiet
 
     def events(self, events: Sequence[Recorded]) -> None:
@@ -56,6 +57,9 @@ class Printer:
             if isinstance(data, RunFinished):
                 self.ended += 1
             if not self._quiet and (text := sentence(event)):
+                if self._open_line:
+                    render.raw(b"\n", stderr=True)
+                    self._open_line = False
                 render.note(text)
 
     def _print(self, data: bytes, *, stderr: bool) -> None:
@@ -63,6 +67,7 @@ class Printer:
             return
         try:
             render.raw(data, stderr=stderr)
+            self._open_line = render.is_terminal() and not data.endswith(b"\n")
         except BrokenPipeError:  # `rt do -- yes | head`
             self._output = False
             self.gone()

@@ -76,6 +76,11 @@ def _colored(*, stderr: bool) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or (sys.stderr if stderr else sys.stdout).isatty()
 
 
+def is_terminal() -> bool:
+    """Whether output and notes meet on one terminal."""
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
 def out(text: str = "") -> None:
     """A line on stdout. Its untrusted parts were cleaned by who made it."""
     print(text if _unicode() else text.encode("ascii", "replace").decode(), flush=True)  # noqa: T201  # this is where rt prints

@@ -44,7 +44,11 @@ def _show_status(found: dict[str, Any]) -> None:
             subject = render.line(row["subject"] or row["kind"])[:60]
             render.out(f"  {row['task'][:8]}  {subject:<40}  {describe(row)}")
     if found["needs_you"]:
-        render.out("\nrt task show TASK · rt retry TASK · rt unblock TASK · rt cancel TASK")
+        waits = any(
+            row["status"] == "waiting_for_approval" or row["cause"] == "needs_reconcile" for row in found["needs_you"]
+        )
+        answer = "rt approval list · " if waits else ""
+        render.out(f"\n{answer}rt task show TASK · rt retry TASK · rt unblock TASK · rt cancel TASK")
     if found["oldest_due"]:
         since = render.moment(found["oldest_due"]["since"])
         render.out(f"\noldest task that is due: {found['oldest_due']['task'][:8]}, since {since}; rt work")

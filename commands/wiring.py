@@ -168,8 +168,11 @@ class Runtime:
         if given == "@waiting":
             waiting = self.readable.waiting()
             if not waiting:
-                raise errors.IdNotFound(what="run", given=given)
-            return waiting[-1].run
+                raise errors.NothingWaits
+            if len(waiting) > 1:  # a yes must not land on another call than the one that was looked at
+                shown = ", ".join(each.run[:12] for each in waiting[:5]) + ("…" if len(waiting) > 5 else "")  # noqa: PLR2004
+                raise errors.IdAmbiguous(what="run", given=given, count=len(waiting), candidates=shown)
+            return waiting[0].run
         if given in ("@last", "@failed"):
             found = self.reader.last_run(failed=given == "@failed")
             if found is None:

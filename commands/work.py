@@ -13,6 +13,9 @@ from domain.config import BUILT_IN
 
 if TYPE_CHECKING:
     from commands.dispatch import Dispatcher
+    from commands.taking_in import Taken
+    from commands.wiring import Runtime
+    from domain.intake import Accepted
 
 
 def do(  # the options of the everyday command
@@ -111,6 +114,10 @@ def intake(  # the fields of a task
     subject: Annotated[str | None, typer.Option("--subject", help="One line for people.")] = None,
     priority: Annotated[int | None, typer.Option("--priority", help="-1000 to 1000; larger is sooner.")] = None,
     adapter: Annotated[str | None, typer.Option("--adapter", help="Who shall run it.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="An agent that shall serve the goal, or auto for the routing's choice."),
+    ] = None,
     attempts: Annotated[int | None, typer.Option("--attempts", help="Attempts allowed, 1 to 100.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="Not before this time.")] = None,
     delay: Annotated[float | None, typer.Option("--in-minutes", help="Not before so many minutes from now.")] = None,
@@ -132,6 +139,7 @@ def intake(  # the fields of a task
         "subject": subject,
         "priority": priority,
         "requested_adapter": adapter,
+        **_served(runtime, profile, whole),
         "max_attempts": attempts,
         "available_at": at,
         "schedule": None if delay is None else {"delay_minutes": delay},
@@ -152,12 +160,28 @@ def intake(  # the fields of a task
         "position": taken.position,
     }
     runtime.close()
+    _queued(taken, accepted, answer, as_json=as_json)
+
+
+def _queued(taken: "Taken", accepted: "Accepted", answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         render.document("rt.intake.v1", answer)
         return
     render.out(f"{'known' if taken.deduplicated else 'queued'}: task {taken.task[:8]} at position {taken.position}")
     if accepted.ignored_keys:
         render.note(f"ignored keys: {', '.join(accepted.ignored_keys)}")
+
+
+def _served(runtime: "Runtime", profile: str | None, whole: object) -> dict[str, Any]:
+    """The fields by which an agent serves the task, and how it was chosen."""
+    if profile is None:
+        return {}
+    from commands.agents import routed_document
+
+    payload = whole.get("payload") if isinstance(whole, dict) else None
+    goal = payload.get("objective") or payload.get("goal") or "" if isinstance(payload, dict) else ""
+    made = routed_document(runtime, goal=str(goal), agent=profile)
+    return {name: made[name] for name in ("requested_adapter", "requested_profile", "routing") if name in made}
 
 
 def _intake_payload(payload: str | None, goal: str | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from domain.agent_events import (
     DecisionMade,
     RunResumed,
 )
+from domain.decided import line_of
 from domain.decisions import Ask, CancelRun, Decision, Finish, ToolCalls, Wait
 from domain.ending import Ending
 from domain.events import (
@@ -338,7 +339,9 @@ def _end(plan: Plan) -> None:
     status = "completed" if finishing.outcome == "completed" else "blocked" if blocked else "permanent_failure"
     outcome = Outcome(
         status="retryable_failure" if again else status,  # type: ignore[arg-type]  # a verdict
-        operator_summary=finishing.message,
+        operator_summary=finishing.message.replace("{line}", line_of(plan.mind, finishing.triggers))
+        if finishing.triggers
+        else finishing.message,
         status_source="controller",
         artifact_paths=finishing.evidence,
         warnings=tuple(f"remote_state: unknown for c{call}" for call in plan.mind.remote_unknown),

@@ -116,8 +116,8 @@ def _ruled(known: Mind, data: DecisionMade) -> Mind:
         return _wished(known, data, (Wanted("ask-person", {"question": rule.message or "go on?"}),))
     if rule.then == "wait" or (rule.then == "cancel" and not rule.message):
         return known
-    message = rule.message.replace("{line}", line_of(known, data.triggers))
-    return replace(known, finishing=Finishing(outcome=rule.outcome, cause=f"rule:{rule.id}", message=message))
+    end = Finishing(outcome=rule.outcome, cause=f"rule:{rule.id}", message=rule.message, triggers=data.triggers)
+    return replace(known, finishing=end)
 
 
 def line_of(known: Mind, triggers: tuple[str, ...]) -> str:

@@ -116,6 +116,13 @@ class IdNotFound(NotFound):
     hint = "rt {what} list"
 
 
+class NothingWaits(NotFound):
+    """No run waits for a person."""
+
+    code = "approval.none"
+    message = "no run waits for a person"
+
+
 class ApprovalNotFound(NotFound):
     """No call of that run waits for a person."""
 
@@ -203,7 +210,7 @@ class RunWaits(Conflict):
 
     code = "run.waits"
     message = "run {run} of task {task} waits: {cause}; a new attempt would leave it behind"
-    hint = "rt approval list  # or rt cancel {task}"
+    hint = "rt approval list  # what it waits for, and with which command to answer; or rt cancel {task}"
 
 
 class ApprovalResolved(Conflict):
@@ -351,6 +358,14 @@ class NewerLog(Corrupt):
 
     code = "log.newer"
     message = "{what} was written by a newer rt (it has {found}, this one knows {known})"
+
+
+class OlderIndex(Corrupt):
+    """A log whose claim index an older rt made. Whatever opens it for writing renews the index; no event changes."""
+
+    code = "log.older_index"
+    message = "{path} has the claim index of an older rt, which only reading commands cannot renew"
+    hint = "rt doctor --reindex"
 
 
 class StoreFull(Corrupt):

@@ -129,6 +129,7 @@ class Finishing(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     message: str = ""
     retryable: bool = False
+    triggers: tuple[str, ...] = ()  # of a rule: the line that it rests on is looked up when all was printed
     evidence: tuple[str, ...] = ()
 
 
@@ -192,15 +193,22 @@ def note(mind: Mind, entry: Entry) -> Mind:
     """Put something into the window; what is oldest leaves it, counted in lines."""
     entries, kept, dropped = (*mind.entries, entry), mind.kept + len(entry.text), mind.dropped_lines
     most, room = mind.setup.limits.window_events, mind.setup.limits.window_bytes
-    while len(entries) > most or kept > room:
-        oldest = next((at for at, each in enumerate(entries[:-1]) if each.kind == "output"), 0)
-        if len(entries) == 1:
-            break
+    while len(entries) > 1 and (len(entries) > most or kept > room):
+        oldest = _leaves(entries, ("started", "exited") if len(entries) > most else ("output",))
         gone = entries[oldest]
         entries = entries[:oldest] + entries[oldest + 1 :]
         kept -= len(gone.text)
         dropped += gone.lines
     return msgspec.structs.replace(mind, entries=entries, kept=kept, dropped_lines=dropped)
+
+
+_LATEST = 6  # entries that nothing pushes out for their kind alone
+
+
+def _leaves(entries: tuple[Entry, ...], kinds: tuple[str, ...]) -> int:
+    """Which entry goes first: of too many, starts and ends of long ago; of too large ones, output."""
+    older = entries[: -_LATEST if len(entries) > _LATEST else -1]
+    return next((at for at, each in enumerate(older) if each.kind in kinds), 0)
 
 
 def output(  # noqa: PLR0913  # what a block is

@@ -82,8 +82,8 @@ def _granted(book: Book, wish: Wish) -> Grant | None:
     if EXFILTRATING in wish.tool.tags:
         return None
     for grant in book.grants:
-        fits = grant.tool == wish.tool.name and grant.profile in ("", wish.profile) and wish.at_us < grant.until_us
-        if fits and grant.arguments and _fit(grant.arguments, wish.arguments):
+        mine = grant.tool == wish.tool.name and grant.profile in ("", wish.profile) and wish.at_us < grant.until_us
+        if mine and grant.arguments and fits(grant.arguments, wish.arguments):
             return grant
     return None
 
@@ -94,11 +94,12 @@ def _matches(rule: PolicyRule, wish: Wish) -> bool:
         and matches(rule.profile, wish.profile)
         and rule.origin in ("*", wish.origin)
         and wish.cost_nusd > rule.cost_over_nusd
-        and _fit(rule.arguments, wish.arguments)
+        and fits(rule.arguments, wish.arguments)
     )
 
 
-def _fit(patterns: dict[str, str], arguments: dict[str, Any]) -> bool:
+def fits(patterns: dict[str, str], arguments: dict[str, Any]) -> bool:
+    """Whether each pattern (path in the arguments -> glob) matches."""
     return all(_fits_one(arguments, path, glob) for path, glob in patterns.items())
 
 

@@ -40,6 +40,9 @@ def _setup(document: bytes, parts: Mapping[str, Config]) -> bytes:
     recorded = setup.decode(document)
     given = agents.Given(goal=recorded.goal, calls=recorded.calls, cwd=recorded.cwd)
     for name, config in parts.items():
+        if name == "book":  # needs no profile
+            recorded = msgspec.structs.replace(recorded, book=agents.book(config, recorded.book.grants))
+            continue
         if recorded.controller.name in agents.controllers(config):
             given = msgspec.structs.replace(given, controller=recorded.controller.name)
         made = agents.setup(config, recorded.profile, given, recorded.book.grants)

@@ -339,15 +339,33 @@ def test_no_log_is_not_found(folder: Path) -> None:
 def test_a_newer_schema_is_refused_and_untouched(folder: Path) -> None:
     SqliteLog(folder, create=True).close()
     connection = foreign(folder)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
     before = (folder / "log.db").read_bytes()
     for create in (False, True):
-        with pytest.raises(errors.NewerLog, match=r"schema 2, this one knows schema 1"):
+        with pytest.raises(errors.NewerLog, match=r"schema 3, this one knows schema 2"):
             SqliteLog(folder, create=create)
-    with pytest.raises(errors.NewerLog, match="schema 2"):
+    with pytest.raises(errors.NewerLog, match="schema 3"):
         LogReader(folder)
     assert (folder / "log.db").read_bytes() == before
+
+
+def test_the_claim_index_of_an_older_version_is_made_anew_and_no_event_changes(folder: Path) -> None:
+    log = SqliteLog(folder, create=True)
+    log.append([queued("first"), queued("second", priority=9)])
+    before = log.head()
+    log.close()
+    connection = foreign(folder)
+    connection.execute("DROP TABLE task_index")
+    connection.execute("CREATE TABLE task_index(task TEXT PRIMARY KEY, status TEXT)")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with pytest.raises(errors.OlderIndex, match="older rt"):
+        LogReader(folder)
+    log = SqliteLog(folder)
+    assert (log.head(), log.ready(0, 9)) == (before, ["second", "first"])
+    log.close()
+    LogReader(folder).close()
 
 
 def test_an_unknown_topic_is_a_newer_log(log: SqliteLog, folder: Path) -> None:

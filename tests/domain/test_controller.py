@@ -69,9 +69,9 @@ def test_an_urgent_line_cancels_the_call_and_its_end_ends_the_run() -> None:
     assert made[0].path == "fast"
     assert made[0].triggers == ("urgent:traceback (most recent call last)@c1",)
     story = running().given(printed(b"Traceback (most recent call last):\n  x\nKeyError: 'a'\n"))
-    assert mind(story.now).finishing.message == "KeyError: 'a'"
-    ended = story.when(exited(signal="SIGTERM", code=None)).made()
-    assert kinds(ended) == [RunFinished, TaskFailed]
+    ended = story.when(exited(signal="SIGTERM", code=None)).step()
+    assert kinds(ended.consequences) == [RunFinished, TaskFailed]
+    assert b"KeyError: 'a'" in ended.texts[-1]
 
 
 def test_a_milestone_finishes_the_run_after_the_call_has_ended() -> None:
@@ -258,3 +258,21 @@ def test_rules_do_not_call_a_goal_completed_that_a_model_was_still_working_on() 
         assert timer is not None
         story = story.given(TimerFired(timer=timer.timer, due_us=timer.due_us))
     assert TaskCompleted not in kinds(story.when(answer(story, "no decision")).made())
+
+
+def test_the_line_that_an_end_rests_on_may_come_after_the_decision() -> None:
+    story = running().given(printed(b"Traceback (most recent call last):\n"))
+    story = story.given(printed(b"  File \"x\"\nKeyError: 'late'\n", offset=35))
+    assert b"KeyError: 'late'" in story.when(exited(signal="SIGTERM", code=None)).step().texts[-1]
+
+
+def test_many_short_calls_leave_the_output_of_the_latest_in_the_window() -> None:
+    story, call = begun(FREE), 0
+    for _ in range(30):
+        story = story.given(answer(story, TOOL))
+        call = mind(story.now).calls
+        story = story.given(ToolStarted(call=call, pid=7, start_ticks=8, boot_id="b"))
+        story = story.given(printed(b"line of call %d\n" % call, call=call), exited(call))
+    shown = [entry.text for entry in mind(story.now).entries if entry.kind == "output"]
+    assert shown[-1] == f"line of call {call}\n"
+    assert len(shown) > 20

@@ -156,6 +156,6 @@ def _fields(of: Config) -> dict[str, Any]:
 def test_a_part_that_there_is_none_of_and_a_profile_that_is_gone_are_said() -> None:
     with pytest.raises(Invalid, match="no part 'weather'"):
         instead({"weather": FREE})
-    found = difference(asked(FREE), book=Config())
+    found = difference(asked(FREE), prompts=Config())
     assert found.kind == "error"
     assert UnknownProfile.__name__ in str(found.today)
