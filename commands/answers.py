@@ -28,6 +28,7 @@ from domain.intake import check_text
 from domain.mind import Approval, Mind
 from domain.payload import Fact
 from domain.ports import Log, RunView
+from domain.setup import Tool
 
 _TRIES = 20  # against a run that is busy appending
 _LATE = "as nobody answered in time"
@@ -130,6 +131,7 @@ def edit(log: Log, run: str, call: int | None, who: Who, document: object, *, di
             arguments = tools.canonical(tool, document)
         except tools.WrongInput as problem:
             raise errors.Invalid(where="--edit", why=f"does not fit the tool {tool.name!r}: {problem}") from None
+        _refuse_denied(found, tool, arguments, who.at_us)
         made = CallEdited(
             call=found.approval.call,
             digest=found.approval.digest,
@@ -140,6 +142,22 @@ def edit(log: Log, run: str, call: int | None, who: Who, document: object, *, di
         return Happened(made, None, who.actor, {"arguments": arguments})
 
     return _answer(log, run, call, who, digest, fact, None)
+
+
+def _refuse_denied(found: Asked, tool: Tool, arguments: bytes, at_us: int) -> None:
+    """An edit into what the policy denies would only be refused later, and the question would be used up."""
+    wish = policies.Wish(
+        tool=tool,
+        arguments=msgspec.json.decode(arguments),
+        profile=found.mind.setup.profile,
+        origin="controller",
+        cost_nusd=found.mind.cost_nusd,
+        at_us=at_us,
+    )
+    verdict = policies.evaluate(found.mind.book, wish)
+    if verdict.effect == "deny":
+        why = f"the policy denies the edited call: {verdict.reason or ', '.join(verdict.rules)}"
+        raise errors.Refused(why=why)
 
 
 def reject(log: Log, run: str, call: int | None, who: Who, reason: str, *, digest: str = "") -> tuple[int, Asked]:

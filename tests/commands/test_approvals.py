@@ -128,6 +128,25 @@ def test_an_edit_that_does_not_fit_the_tool_is_refused(waiting: Place, document:
     unchanged(waiting, 2, "rt.invalid", "approve", "@last", "--edit", document)
 
 
+def test_an_edit_into_what_the_policy_denies_is_refused_and_the_call_still_waits(place: Place) -> None:
+    rule = '[[policies]]\nid = "no-rm"\neffect = "deny"\ntool = "local-process"\narguments = {command = "rm"}\n'
+    place.config(RULES + rule)
+    document = {
+        "kind": "goal",
+        "source": "test",
+        "payload": {"goal": "x", "calls": [{"tool": "local-process", "input": ECHO}]},
+        "requested_adapter": "agent",
+        "requested_profile": "asker",
+        "max_attempts": 1,
+    }
+    place.ok("intake", json.dumps(document))
+    place.ok("work", "--until-idle")
+    done = place.rt("approve", "@waiting", "--edit", '{"command": "rm", "args": ["x"]}', "--json")
+    assert (done.code, done.error["code"]) == (6, "rt.refused")
+    assert "no-rm" in done.error["message"]
+    assert len(place.rows("approval", "list")) == 1
+
+
 def test_an_edit_is_digested_and_executed_as_edited(waiting: Place) -> None:
     before = shown(waiting)["digest"]
     waiting.ok("approve", "@last", "--edit", OTHER)
