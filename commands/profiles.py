@@ -34,7 +34,8 @@ def show(
 ) -> None:
     """Show a profile."""
     runtime = invocation.runtime(create=True)
-    made = agents.setup(runtime.config, name, agents.Given(goal="", cwd=str(runtime.home.folder)))
+    folder = str(runtime.home.folder)
+    made = agents.setup(runtime.config, name, agents.Given(goal="", cwd=folder, folder=folder))
     if as_json:
         render.document("rt.profile.v1", {"profile": name} | msgspec.to_builtins(made))
         return

@@ -58,7 +58,7 @@ def _instead(runtime: Runtime, other: list[str]) -> Instead | None:
             raise errors.Invalid(where="--with", why=f"{each!r}: expected today, or PART=FILE")
         else:
             parts[name] = read_config(Path(file))
-    return instead(parts)
+    return instead(parts, str(runtime.home.folder))
 
 
 def replay_runs(

@@ -36,9 +36,19 @@ def _check_profile(config: Config, each: ProfileConfig, where: str) -> None:
     for at, item in enumerate(each.middleware):
         for wanted in getattr(item, "tools", ()):
             _known(wanted, dict.fromkeys(each.tools), f"{where}.middleware[{at}].tools", "tool of this profile")
+    if each.budgets.cost_usd and not _is_priced(config, each.controller):
+        why = f"nobody can tell what {each.controller!r} costs: its model has no prices"
+        raise errors.InvalidConfig(where=f"{where}.budgets.cost_usd", why=why)
     if each.program == "chat" and controllers(config)[each.controller].kind != "openai":
         why = "a chat needs a model: a controller of kind openai"
         raise errors.InvalidConfig(where=f"{where}.controller", why=why)
+
+
+def _is_priced(config: Config, controller: str) -> bool:
+    found = controllers(config)[controller]
+    if found.kind == "openai":
+        return (MODELS | config.models)[found.model].prices is not None
+    return found.kind == "rules"  # which cost nothing; what a program costs, nobody knows
 
 
 def _check_routing(config: Config, source: str) -> None:
@@ -76,7 +86,27 @@ def _check_controller(config: Config, name: str, found: ControllerConfig, where:
         raise errors.InvalidConfig(where=f"{where}.argv", why="expected texts without NUL characters")
     if found.kind == "command" and not found.timeout_s:
         raise errors.InvalidConfig(where=f"{where}.timeout_s", why=_NO_DEADLINE)
+    _refuse_idle(found, found.kind, _CONTROLLER_ONLY, where)
     _check_rules(found, where)
+
+
+_CONTROLLER_ONLY = {"openai": ("model",), "command": ("argv", "timeout_s"), "rules": ()}
+_TOOL_ONLY = {
+    "local-process": ("working_dir", "inherit_env"),
+    "ssh-command": ("hosts", "check_host_keys", "program", "working_dir", "inherit_env"),
+    "http-request": ("hosts", "methods", "private", "max_bytes"),
+    "ask-person": (),
+}
+
+
+def _refuse_idle(found: msgspec.Struct, kind: str, only: Mapping[str, tuple[str, ...]], where: str) -> None:
+    """A field that does nothing for its kind is an error, not a surprise."""
+    for name in sorted({name for names in only.values() for name in names} - set(only[kind])):
+        if getattr(found, name) != next(each.default for each in msgspec.structs.fields(found) if each.name == name):
+            kinds = ", ".join(each for each, names in only.items() if name in names)
+            raise errors.InvalidConfig(
+                where=f"{where}.{name}", why=f"means nothing for kind {kind}; it belongs to: {kinds}"
+            )
 
 
 def _check_rules(found: ControllerConfig, where: str) -> None:
@@ -109,6 +139,7 @@ def _check_tool(tool: ToolConfig, where: str) -> None:
     if tool.kind == "mcp":
         why = "tools of kind mcp are discovered at run time; none can be configured"
         raise errors.InvalidConfig(where=f"{where}.kind", why=why)
+    _refuse_idle(tool, tool.kind, _TOOL_ONLY, where)
     if tool.kind in ("ssh-command", "http-request") and not tool.hosts:
         raise errors.InvalidConfig(
             where=f"{where}.hosts", why=f"a tool of kind {tool.kind} needs the hosts that it may reach"

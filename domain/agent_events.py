@@ -63,7 +63,6 @@ class CallRefused(Consequence, frozen=True, kw_only=True, tag="run.call_refused"
     cause: Literal["unknown_tool", "wrong_input", "denied", "rejected", "expired", "unknown_call", "lost"]
     reason: str = ""
     rules: tuple[str, ...] = ()
-    input: Text | None = None
 
 
 class ApprovalRequested(Consequence, frozen=True, kw_only=True, tag="run.approval_requested"):

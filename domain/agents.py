@@ -18,7 +18,7 @@ from domain.agent_config import (
     PolicyConfig,
     ProfileConfig,
 )
-from domain.bounds import ANSWER_STORED_BYTES_MAX, CONTROLLER_RETRY_S_MAX
+from domain.bounds import CONTROLLER_RETRY_S_MAX
 from domain.config import Config, to_us
 from domain.middleware import applied, hidden, humans, retries
 from domain.setup import (
@@ -64,6 +64,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     milestones: tuple[str, ...] | None = None
     context: dict[str, Any] = {}
     cwd: str = ""
+    folder: str = ""  # where relative paths of the configuration begin
     history: tuple[Message, ...] = ()
     history_left_out: int = 0
     memory: tuple[str, ...] = ()
@@ -86,8 +87,19 @@ def given(payload: Mapping[str, Any], description: str, folder: str) -> Given:
         urgent=tuple(payload["cancel_on"]) if "cancel_on" in payload else None,
         milestones=tuple(payload["finish_on"]) if "finish_on" in payload else None,
         context=dict(payload.get("context", {})),
-        cwd=cwd if cwd.startswith("/") else f"{folder}/{cwd}" if cwd else folder,
+        cwd=below(folder, cwd),
+        folder=folder,
     )
+
+
+def below(folder: str, path: str) -> str:
+    """A path as it is meant from a folder; the folder itself for none."""
+    return path if path.startswith("/") else f"{folder}/{path}" if path else folder
+
+
+def _program(folder: str, name: str) -> str:
+    """A program: a path as it is meant from the configuration's folder, or a name that is looked up."""
+    return below(folder, name) if "/" in name and folder else name
 
 
 def _command(argv: Sequence[str]) -> dict[str, Any]:
@@ -103,8 +115,8 @@ def setup(config: Config, name: str, task: Given, grants: tuple[Grant, ...] = ()
         program=chosen.program,
         goal=task.goal,
         profile=name,
-        controller=_controller(config, controller, retries(chosen)),
-        tools=tuple(_tool(config, each, chosen) for each in chosen.tools),
+        controller=_controller(config, controller, retries(chosen), task.folder),
+        tools=tuple(_tool(config, each, chosen, task.folder) for each in chosen.tools),
         patterns=_patterns(chosen.patterns, task),
         prompts=Prompts(chosen.prompt, hidden(chosen)),
         book=book(config, grants),
@@ -112,7 +124,6 @@ def setup(config: Config, name: str, task: Given, grants: tuple[Grant, ...] = ()
         limits=Limits(
             window_bytes=chosen.limits.window_bytes,
             window_events=chosen.limits.window_events,
-            answer_bytes=ANSWER_STORED_BYTES_MAX,
             silence_us=to_us(chosen.limits.silence_s),
             max_wait_us=to_us(chosen.limits.max_wait_s),
             history_messages=chosen.limits.history_messages,
@@ -147,7 +158,7 @@ def controllers(config: Config) -> dict[str, ControllerConfig]:
     return CONTROLLERS | models | config.controllers
 
 
-def _controller(config: Config, name: str, attempts: int | None) -> Controller:
+def _controller(config: Config, name: str, attempts: int | None, folder: str) -> Controller:
     found = controllers(config).get(name)
     if found is None:
         raise errors.UnknownController(name=name, known=", ".join(controllers(config)))
@@ -162,7 +173,7 @@ def _controller(config: Config, name: str, attempts: int | None) -> Controller:
         retry_base_us=to_us(found.retry_s),
         retry_max_us=to_us(CONTROLLER_RETRY_S_MAX),
         model=model,
-        argv=found.argv,
+        argv=(_program(folder, found.argv[0]), *found.argv[1:]) if found.argv else (),
         deadline_us=model.deadline_us if model else to_us(found.timeout_s),
     )
 
@@ -200,7 +211,7 @@ def _model(found: ModelConfig) -> Model:
     )
 
 
-def _tool(config: Config, name: str, chosen: ProfileConfig) -> Tool:
+def _tool(config: Config, name: str, chosen: ProfileConfig, folder: str) -> Tool:
     found = (TOOLS | config.tools)[name]
     return Tool(
         name=name,
@@ -213,10 +224,10 @@ def _tool(config: Config, name: str, chosen: ProfileConfig) -> Tool:
         hosts=found.hosts,
         methods=found.methods,
         check_host_keys=found.check_host_keys,
-        program=found.program,
+        program=_program(folder, found.program),
         private=found.private,
         bytes_max=found.max_bytes,
-        cwd=found.working_dir,
+        cwd=below(folder, found.working_dir) if found.working_dir else "",
         inherit_env=found.inherit_env,
         tags=found.tags,
     )

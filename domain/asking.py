@@ -76,6 +76,8 @@ def _shown(run: Run, mind: Mind, path: str, triggers: tuple[Trigger, ...], at_us
         "since_last_decision": {"dropped_lines": mind.dropped_lines},
         "active_calls": [_active(about, at_us) for about in mind.watched if about.call in {c.ordinal for c in active}],
     }
+    if mind.more:
+        shown["more_triggers"] = mind.more
     if mind.last_words:
         shown["last_decision"] = mind.last_words
     if path == "fast":

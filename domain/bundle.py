@@ -125,7 +125,7 @@ def _command(payload: dict[str, Any], folder: str) -> CallInput | RunRefused:
     argv = ["/bin/sh", "-c", payload["shell"]] if "shell" in payload else payload.get("argv")
     if not argv:
         return RunRefused(cause="invalid_payload", message="the adapter 'command' needs payload.argv or payload.shell")
-    cwd = _below(folder, payload.get("cwd", ""))
+    cwd = agents.below(folder, payload.get("cwd", ""))
     return CallInput(argv=tuple(argv), cwd=cwd, adapter=BUILT_IN, inherit_env=(), adapter_env=(), payload_file=False)
 
 
@@ -136,19 +136,15 @@ def _script(name: str, adapter: Adapter, payload: dict[str, Any], folder: str) -
         return RunRefused(cause="task_args_refused", message=message)
     if given and not adapter.allow_task_options:
         given = ["--", *given]  # an argument that looks like an option cannot act as one
-    command = _below(folder, adapter.command) if "/" in adapter.command else adapter.command
+    command = agents.below(folder, adapter.command) if "/" in adapter.command else adapter.command
     return CallInput(
         argv=(command, *adapter.args, *given),
-        cwd=_below(folder, adapter.working_dir),
+        cwd=agents.below(folder, adapter.working_dir),
         adapter=name,
         inherit_env=adapter.inherit_env,
         adapter_env=tuple(sorted(adapter.env)),
         payload_file=True,
     )
-
-
-def _below(folder: str, path: str) -> str:
-    return path if path.startswith("/") else f"{folder}/{path}" if path else folder
 
 
 def _policy(adapter: Adapter, config: Config, timeout_s: float) -> Policy:

@@ -145,7 +145,7 @@ def looks_secret(name: str) -> bool:
 
 
 def secret_values(config: Config, environ: Mapping[str, str]) -> set[str]:
-    """Every known secret: registered variables, and what adapters hand on under a name that looks like one.
+    """Every known secret: registered variables, keys, and what adapters and tools hand on under a name like one.
 
     Of the latter, values too short to be found in output are no secrets: `AUTH_MODE=none`.
     """
@@ -155,6 +155,8 @@ def secret_values(config: Config, environ: Mapping[str, str]) -> set[str]:
     for adapter in config.adapters.values():
         names = environ.keys() if adapter.inherit_env == "all" else adapter.inherit_env
         handed_on |= {name: environ[name] for name in names if name in environ} | adapter.env
+    for tool in config.tools.values():
+        handed_on |= {name: environ[name] for name in tool.inherit_env if name in environ}
     looking = {value for name, value in handed_on.items() if looks_secret(name)}
     return registered | {value for value in looking if len(value.encode("utf-8", "replace")) >= bounds.SECRET_BYTES_MIN}
 

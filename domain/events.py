@@ -223,7 +223,7 @@ class CancelRequested(Consequence, frozen=True, kw_only=True, tag="run.cancel_re
     """The effect of ending a call: TERM, grace, KILL."""
 
     call: int
-    cause: Literal["operator", "timeout", "controller", "finish", "budget"]
+    cause: Literal["operator", "timeout", "controller", "finish"]
 
 
 class RunFinished(Consequence, frozen=True, kw_only=True, tag="run.finished"):

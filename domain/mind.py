@@ -11,7 +11,7 @@ from domain.bounds import OBSERVATION_CHARS_MAX, PIN_BYTES_MAX, TRIGGERS_MAX, WI
 from domain.decisions import Read
 from domain.patterns import Hit, Seen, scan
 from domain.payload import Text, Window
-from domain.setup import Book, Patterns, Setup
+from domain.setup import Book, Setup
 
 TriggerKind = Literal[
     "start", "urgent", "milestone", "exit", "result", "silence", "refused", "rejected", "expired", "settled", "resumed",
@@ -42,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     stream: str = ""
     text: str = ""
     lines: int = 0
-    size: int = 0
+    version: int = 0  # of the output stream
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -169,7 +169,6 @@ class Mind(msgspec.Struct, frozen=True, kw_only=True):
     errors: int = 0
     tokens: int = 0
     cost_nusd: int = 0
-    unpriced: bool = False
     recoveries: int = 0
     active_us: int = 0  # before the latest claim
     since_us: int = 0  # the latest claim
@@ -222,7 +221,7 @@ def output(  # noqa: PLR0913  # what a block is
     text, lines = _tail(block, min(WINDOW_BYTES_MAX, mind.setup.limits.window_bytes) // 2)
     every = block.count(b"\n")
     tail = (known.tail + block[-OBSERVATION_CHARS_MAX:].decode("utf-8", "replace"))[-OBSERVATION_CHARS_MAX:]
-    pinned = _pinned(known, stream, block, hits, mind.setup.patterns)
+    pinned = _pinned(known, stream, block, hits)
     now = msgspec.structs.replace(
         pinned,
         at_us=at_us,
@@ -235,10 +234,11 @@ def output(  # noqa: PLR0913  # what a block is
     mind = msgspec.structs.replace(
         keep(mind, now),
         outputs=number,
-        window=Window(mind.window.first or number, number, end),
         dropped_lines=mind.dropped_lines + every - lines,
     )
-    mind = note(mind, Entry(kind="output", call=call, stream=stream, text=text, lines=lines, size=len(block)))
+    mind = note(mind, Entry(kind="output", call=call, stream=stream, text=text, lines=lines, version=number))
+    first = next(entry.version for entry in mind.entries if entry.kind == "output")
+    mind = msgspec.structs.replace(mind, window=Window(first, number, end))
     for hit in hits:
         mind = trigger(mind, Trigger("urgent" if hit.urgent else "milestone", call, hit.phrase))
     return mind
@@ -255,20 +255,19 @@ def _tail(block: bytes, room: int) -> tuple[str, int]:
 _AROUND = 3
 
 
-def _pinned(known: Watched, stream: str, block: bytes, hits: list[Hit], patterns: Patterns) -> Watched:
+def _pinned(known: Watched, stream: str, block: bytes, hits: list[Hit]) -> Watched:
     first, last = _grown(known.first, stream, block), _grown(known.last, stream, block)
     urgent = [hit for hit in hits if hit.urgent]
     if urgent:
         lines = block.decode("utf-8", "replace").splitlines(keepends=True)
         if first is None:
             first = _pin(stream, lines, min(hit.line for hit in urgent))
-        last = _pin(stream, lines, max(_last_line(block, hit, patterns) for hit in urgent))
+        last = _pin(stream, lines, max(_last_line(block, hit) for hit in urgent))
     return msgspec.structs.replace(known, first=first, last=last)
 
 
-def _last_line(block: bytes, hit: Hit, patterns: Patterns) -> int:
+def _last_line(block: bytes, hit: Hit) -> int:
     """The line of the last place where the phrase stands in the block."""
-    _ = patterns
     at = block.lower().rfind(hit.phrase.lower().encode())
     return block.count(b"\n", 0, at) if at >= 0 else hit.line
 

@@ -115,8 +115,3 @@ def _quoted(text: str, at: int, end: int) -> bool:
     if before[-1:] in {"'", "/", "=", "&", "?", "#"} or text[end : end + 1] in {"'", "/", "=", "&"}:
         return True
     return "://" in before.rpartition(" ")[2]
-
-
-def longest(patterns: Patterns) -> int:
-    """How long the longest phrase is, in characters."""
-    return max((len(pattern.phrase) for pattern in (*patterns.urgent, *patterns.milestones)), default=0)

@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain.payload import Text
-
 ToolKind = Literal["local-process", "ssh-command", "http-request", "ask-person", "mcp"]
 Effect = Literal["allow", "ask", "deny"]
 Kind = Literal["rules", "openai", "command"]
@@ -174,7 +172,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     window_bytes: int
     window_events: int
-    answer_bytes: int
     silence_us: int
     max_wait_us: int
     history_messages: int
@@ -229,5 +226,3 @@ def parts(setup: Setup) -> dict[str, bytes]:
 
 decode = msgspec.json.Decoder(Setup).decode
 decode_book = msgspec.json.Decoder(Book).decode
-
-__all__ = ["Book", "Setup", "Text", "decode", "decode_book", "encode"]

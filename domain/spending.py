@@ -36,7 +36,6 @@ def answered_spending(mind: Mind, question: Question, answer: Answer) -> Mind:
         mind,
         tokens=mind.tokens - question.reserved_tokens + tokens,
         cost_nusd=mind.cost_nusd - question.reserved_nusd + settled,
-        unpriced=mind.unpriced or (model is not None and cost is None),
     )
 
 
@@ -51,7 +50,9 @@ def reached(mind: Mind, *, asking: bool, tokens: int = 0, nusd: int = 0) -> Budg
         return BudgetReached(budget="stuck", limit=budgets.stuck, used=mind.repeats)
     if asking and budgets.tokens and mind.tokens + tokens > budgets.tokens:
         return BudgetReached(budget="tokens", limit=budgets.tokens, used=mind.tokens)
-    if asking and budgets.cost_nusd and mind.cost_nusd + nusd > budgets.cost_nusd:
+    model = mind.setup.controller.model
+    unknown = model is None or model.prices is None  # then nobody could tell when the limit is passed
+    if asking and budgets.cost_nusd and (unknown or mind.cost_nusd + nusd > budgets.cost_nusd):
         return BudgetReached(budget="cost", limit=budgets.cost_nusd, used=mind.cost_nusd)
     return None
 

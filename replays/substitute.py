@@ -13,7 +13,7 @@ PARTS = ("controller", "tools", "patterns", "prompts", "book", "budgets", "limit
 ALIASES = {"policy": "book", "rules": "controller", "model": "controller"}
 
 
-def instead(wanted: Mapping[str, Config]) -> Callable[[Recorded], Recorded]:
+def instead(wanted: Mapping[str, Config], folder: str = "") -> Callable[[Recorded], Recorded]:
     """A function that puts the wanted parts (name -> the configuration that says them) into the facts of a run.
 
     Raises Invalid for a part that there is none of, UnknownProfile where a configuration has not the run's profile.
@@ -27,7 +27,9 @@ def instead(wanted: Mapping[str, Config]) -> Callable[[Recorded], Recorded]:
 
     def changed(event: Recorded) -> Recorded:
         if isinstance(event.data, RunStarted) and event.texts.get("setup"):
-            return msgspec.structs.replace(event, texts=event.texts | {"setup": _setup(event.texts["setup"], parts)})
+            return msgspec.structs.replace(
+                event, texts=event.texts | {"setup": _setup(event.texts["setup"], parts, folder)}
+            )
         if isinstance(event.data, RunResumed) and "book" in parts:
             book = msgspec.json.encode(agents.book(parts["book"]))
             return msgspec.structs.replace(event, texts=event.texts | {"book": book})
@@ -36,9 +38,9 @@ def instead(wanted: Mapping[str, Config]) -> Callable[[Recorded], Recorded]:
     return changed
 
 
-def _setup(document: bytes, parts: Mapping[str, Config]) -> bytes:
+def _setup(document: bytes, parts: Mapping[str, Config], folder: str) -> bytes:
     recorded = setup.decode(document)
-    given = agents.Given(goal=recorded.goal, calls=recorded.calls, cwd=recorded.cwd)
+    given = agents.Given(goal=recorded.goal, calls=recorded.calls, cwd=recorded.cwd, folder=folder)
     for name, config in parts.items():
         if name == "book":  # needs no profile
             recorded = msgspec.structs.replace(recorded, book=agents.book(config, recorded.book.grants))

@@ -6,7 +6,7 @@ import pytest
 
 from domain import errors
 from domain.agent_checks import check
-from domain.config import parse
+from domain.config import Config, parse
 
 MODEL = '[models.m]\nbase_url = "http://127.0.0.1:1/v1"\nname = "m"\n'
 RULES = '[controllers.c]\nkind = "rules"\nrules = '
@@ -21,8 +21,10 @@ def problem(text: str) -> str:
     return str(caught.value)
 
 
-def accept(text: str) -> None:
-    check(parse(tomllib.loads(text), "rt.toml"), "rt.toml")
+def accept(text: str) -> Config:
+    found = parse(tomllib.loads(text), "rt.toml")
+    check(found, "rt.toml")
+    return found
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def accept(text: str) -> None:
     ],
 )
 def test_what_is_right_is_accepted(text: str) -> None:
-    accept(text)
+    assert accept(text) != Config(), "and it is not read as nothing"
 
 
 @pytest.mark.parametrize(
@@ -112,3 +114,27 @@ def test_what_is_wrong_is_named_with_its_place_and_what_was_expected(text: str, 
     said = problem(text)
     assert f"rt.toml: {field}: " in said
     assert why in said
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (RULES.replace("rules = ", "") + "timeout_s = 5", "controllers.c.timeout_s"),
+        (MODEL + '[controllers.c]\nkind = "openai"\nmodel = "m"\ntimeout_s = 5', "controllers.c.timeout_s"),
+        (RULES.replace("rules = ", "") + 'argv = ["x"]', "controllers.c.argv"),
+        ('[tools.t]\nkind = "local-process"\nhosts = ["x"]', "tools.t.hosts"),
+        (HTTP + 'hosts = ["https://x"]\nworking_dir = "w"', "tools.t.working_dir"),
+        ('[tools.t]\nkind = "ask-person"\nmax_bytes = 5', "tools.t.max_bytes"),
+    ],
+)
+def test_a_field_that_does_nothing_for_its_kind_is_refused(text: str, field: str) -> None:
+    assert f"rt.toml: {field}: means nothing for kind" in problem(text)
+
+
+def test_a_budget_of_cost_needs_a_controller_whose_cost_is_known() -> None:
+    profile = '[profiles.p]\ncontroller = "{}"\nbudgets = {{cost_usd = 1}}\n'
+    assert "nobody can tell what 'm' costs" in problem(MODEL + profile.format("m"))
+    assert "nobody can tell what 'c' costs" in problem(COMMAND + profile.format("c"))
+    prices = "[models.m.prices]\nversion = '1'\ninput_usd_per_million = 1\noutput_usd_per_million = 2\n"
+    for priced in (MODEL + prices + profile.format("m"), profile.format("rules")):
+        assert accept(priced).profiles["p"].budgets.cost_usd == 1

@@ -156,3 +156,10 @@ def test_the_shown_configuration_masks_secrets() -> None:
 
 def test_seconds_become_whole_microseconds() -> None:
     assert to_us(1.5) == 1_500_000
+
+
+def test_a_secret_that_a_tool_hands_on_is_known_as_one() -> None:
+    found = parse({"tools": {"t": {"kind": "local-process", "inherit_env": ["GH_TOKEN", "MODE"]}}}, "rt.toml")
+    assert secret_values(found, {"GH_TOKEN": "hunter2-hunter2", "MODE": "harmless", "OTHER_TOKEN": "not-ours"}) == {
+        "hunter2-hunter2"
+    }

@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from domain.agent_config import BudgetsConfig, PolicyConfig
+from domain import agents
+from domain.agent_config import (
+    BudgetsConfig,
+    ControllerConfig,
+    LimitsConfig,
+    PolicyConfig,
+    ProfileConfig,
+    ToolConfig,
+)
 from domain.agent_events import (
     ApprovalRequested,
     BudgetReached,
@@ -11,6 +19,7 @@ from domain.agent_events import (
     ControllerAsked,
     DecisionMade,
 )
+from domain.config import Config
 from domain.events import (
     CancelRequested,
     RunCancelAsked,
@@ -29,8 +38,8 @@ from domain.events import (
 )
 from domain.run import next_timer
 from domain.run_state import Status
-from tests.agents import ALLOW, CALL, answer, approved, begun, config, edited, mind, printed, rejected, resumed
-from tests.story import NOW_US, RUN, Story
+from tests.agents import ALLOW, CALL, answer, approved, begun, config, edited, mind, printed, rejected, resumed, started
+from tests.story import NOW_US, RUN, Story, claimed
 
 TOOL = {"type": "tool", "calls": [{"tool": "local-process", "input": {"command": "serve", "args": ["--port", "1"]}}]}
 RULES = config(controller="rules", policies=[ALLOW])
@@ -52,8 +61,6 @@ def exited(call: int = 1, code: int | None = 0, signal: str = "") -> ToolExited:
 
 def test_a_rules_run_starts_the_call_that_its_task_names_in_the_same_put() -> None:
     from domain.run import step
-    from tests.agents import started
-    from tests.story import claimed
 
     state = Story().given(claimed()).state
     made: Any = step(state, started(RULES, calls=(CALL,))).consequences
@@ -276,3 +283,29 @@ def test_many_short_calls_leave_the_output_of_the_latest_in_the_window() -> None
     shown = [entry.text for entry in mind(story.now).entries if entry.kind == "output"]
     assert shown[-1] == f"line of call {call}\n"
     assert len(shown) > 20
+
+
+def test_a_limit_of_cost_stops_a_run_whose_cost_nobody_knows() -> None:
+    made = Story().given(claimed()).when(started(config(budgets=BudgetsConfig(cost_usd=1), policies=[ALLOW]))).made()
+    assert kinds(made) == [BudgetReached, RunFinished, TaskBlocked]
+    assert made[0].budget == "cost"
+
+
+def test_a_decision_names_the_oldest_output_that_is_still_in_its_window() -> None:
+    small = LimitsConfig(window_bytes=1_024)
+    story = begun(config(controller="rules", policies=[ALLOW], limits=small), calls=(CALL,)).given(STARTED)
+    for number in range(10):
+        story = story.given(printed(b"%0300d\n" % number))
+    (decision, _) = story.when(printed(b"fatal: no\n")).made()
+    assert (decision.window.first, decision.window.last) == (8, 11), "three of 301 bytes fit beside the last line"
+
+
+def test_what_is_relative_in_the_configuration_is_meant_from_its_folder() -> None:
+    of = Config(
+        controllers={"it": ControllerConfig(kind="command", argv=("./decide", "./x"))},
+        tools={"t": ToolConfig(kind="local-process", working_dir="w")},
+        profiles={"it": ProfileConfig(controller="it", tools=("t",))},
+    )
+    made = agents.setup(of, "it", agents.Given(goal="g", cwd="/elsewhere", folder="/home/rt"))
+    assert made.controller.argv == ("/home/rt/./decide", "./x")
+    assert made.tools[0].cwd == "/home/rt/w"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.patterns import DEFAULT, Hit, Seen, longest, scan
+from domain.bounds import PHRASE_CHARS_MAX
+from domain.patterns import CARRY_CHARS, DEFAULT, Hit, Seen, scan
 from domain.setup import Pattern, Patterns
 
 TRACEBACK = b"fine so far\nTraceback (most recent call last):\n  File 'x'\nKeyError: 'a'\n"
@@ -155,8 +156,8 @@ def test_each_phrase_fires_at_most_once_a_block_and_in_the_order_of_the_patterns
 
 
 def test_the_longest_phrase_fits_into_what_is_carried_over() -> None:
-    long = "x" * 200
-    assert longest(urgent(long)) == 200
+    assert PHRASE_CHARS_MAX < CARRY_CHARS
+    long = "x" * PHRASE_CHARS_MAX
     assert phrases(b"y" * 600 + b" " + b"x" * 100, b"x" * 100 + b"\n", patterns=urgent(long)) == [long]
 
 
