@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import typer
 
 from commands import documents
@@ -13,7 +12,7 @@ from commands.wiring import Runtime
 from domain import agents, errors, routing
 from domain.agent_config import MODELS
 from domain.config import AGENT
-from domain.routed import Routed
+from domain.routed import Chosen
 
 
 def agent_document(
@@ -26,12 +25,15 @@ def agent_document(
     phrases: tuple[list[str], list[str]],
     context: str | None,
     timeout: float,
-) -> dict[str, Any]:
-    """The task input of a goal or a watched command. Raises Invalid, naming the ways that there are."""
+) -> tuple[dict[str, Any], Chosen | None]:
+    """The task input of a goal or a watched command, and how its profile was chosen, where it was not named.
+
+    Raises Invalid, naming the ways that there are.
+    """
     argv = ["/bin/sh", "-c", shell] if shell is not None else list(invocation.tail or ())
     if bool(goal) and bool(argv):
         raise typer.BadParameter("give one of them: a goal, or a command")
-    profile, routed = (_named(agent), {}) if argv else _chosen(runtime, goal, agent)
+    profile, chosen = (_named(agent), None) if argv else _chosen(runtime, goal, agent)
     payload: dict[str, Any] = {"cwd": str(Path.cwd())}
     cancel_on, finish_on = phrases
     if argv:
@@ -51,30 +53,31 @@ def agent_document(
     if timeout:
         payload["timeout_s"] = timeout
     subject = " ".join(argv) or goal
-    return {
+    document = {
         "kind": "watch" if argv else "goal",
         "source": "cli",
         "subject": "".join(each if each.isprintable() else " " for each in subject)[:200],
         "payload": payload,
         "requested_adapter": AGENT,
         "requested_profile": profile,
-    } | routed
+    }
+    return document, chosen
 
 
 def _named(agent: str) -> str:
     return agent if agent not in ("", "auto") else "watch"
 
 
-def _chosen(runtime: Runtime, goal: str, agent: str) -> tuple[str, dict[str, Any]]:
+def _chosen(runtime: Runtime, goal: str, agent: str) -> tuple[str, Chosen | None]:
     """The profile for a goal; where it was chosen and not named, how."""
     if _named(agent) == agent:
-        return agent, {}
-    chosen, texts = _route(runtime, goal, agent)
+        return agent, None
+    chosen = _route(runtime, goal, agent)
     if chosen is not None:
-        return chosen.selected, _routing(chosen, texts)
+        return chosen.routed.selected, chosen
     if agent == "auto":
         raise _nobody()
-    return _named(agent), {}
+    return _named(agent), None
 
 
 def _object(context: str) -> dict[str, Any]:
@@ -111,38 +114,35 @@ def check_serves(runtime: Runtime, profile: str, controller: str) -> None:
         raise errors.Invalid(where="the goal", why=why)
 
 
-def routed_document(runtime: Runtime, *, goal: str, agent: str, thread: str = "") -> dict[str, Any]:
+def routed_document(runtime: Runtime, *, goal: str, agent: str, thread: str = "") -> tuple[dict[str, Any], Chosen]:
     """The task input of a goal whose profile is chosen: by name, by the thread, by rules, by a model, by default.
 
     Raises UnknownProfile, and Invalid where nothing chooses one.
     """
-    routed, texts = _route(runtime, goal, agent, thread)
-    if routed is None:
+    chosen = _route(runtime, goal, agent, thread)
+    if chosen is None:
         raise _nobody()
-    return {
+    document = {
         "kind": "goal",
         "source": "cli",
         "subject": "".join(each if each.isprintable() else " " for each in goal)[:200],
         "payload": {"goal": goal, "cwd": str(Path.cwd())},
         "requested_adapter": AGENT,
-        "requested_profile": routed.selected,
+        "requested_profile": chosen.routed.selected,
         "thread": thread or None,
-    } | _routing(routed, texts)
+    }
+    return document, chosen
 
 
-def _route(runtime: Runtime, goal: str, agent: str, thread: str = "") -> tuple[Routed | None, tuple[bytes, ...]]:
+def _route(runtime: Runtime, goal: str, agent: str, thread: str = "") -> Chosen | None:
     given = routing.Input(text=goal, source="cli", kind="goal", requested=agent, thread_profile=_of(runtime, thread))
     routed = routing.route(runtime.config, given)
-    texts: tuple[bytes, ...] = ()
     if routed is None and runtime.config.routing.model:
         from commands.router import ask
 
-        routed, texts = ask(runtime, given)
-    return routed or routing.default(runtime.config, given), texts
-
-
-def _routing(routed: Routed, texts: tuple[bytes, ...]) -> dict[str, Any]:
-    return {"routing": msgspec.to_builtins(routed) | {"texts": [text.decode() for text in texts]}}
+        return ask(runtime, given)
+    routed = routed or routing.default(runtime.config, given)
+    return Chosen(routed) if routed is not None else None
 
 
 def _nobody() -> errors.Invalid:

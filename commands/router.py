@@ -10,7 +10,7 @@ from domain import decisions
 from domain.agent_config import MODELS, ModelConfig
 from domain.ids import text_of
 from domain.ports import HttpFailed, Request
-from domain.routed import Routed
+from domain.routed import By, Chosen, Routed
 from domain.routing import Input, candidates, default
 
 _SYSTEM = (
@@ -20,7 +20,7 @@ _SYSTEM = (
 _ANSWER_BYTES_MAX = 65_536
 
 
-def ask(runtime: Runtime, given: Input) -> tuple[Routed | None, tuple[bytes, ...]]:
+def ask(runtime: Runtime, given: Input) -> Chosen | None:
     """The model's choice with the texts that it names; the default, saying why, where it made none."""
     config = runtime.config
     there = candidates(config)
@@ -29,19 +29,18 @@ def ask(runtime: Runtime, given: Input) -> tuple[Routed | None, tuple[bytes, ...
     answer, why = asyncio.run(_answer(runtime, model, request))
     kept = runtime.secrets.text(answer.decode("utf-8", "replace")).encode()[:_ANSWER_BYTES_MAX]
     chosen = _chosen(kept) if not why else ""
-    if chosen not in there:
-        failed = default(config, given, f"the model chose none: {why or 'it named no profile'}")
-        return failed, ()
-    routed = Routed(
-        selected=chosen,
-        by="model",
-        requested=given.requested,
-        candidates=there,
-        reason=model.name,
-        request=text_of(request),
-        answer=text_of(kept),
+    by: By = "model" if chosen in there else "default"
+    failed = why or "it named no profile"
+    routed = (
+        Routed(selected=chosen, by=by, requested=given.requested, candidates=there, reason=model.name)
+        if by == "model"
+        else default(config, given, f"the model chose none: {failed}")
     )
-    return routed, (request, kept)
+    if routed is None:
+        return None
+    answered = text_of(kept) if kept else None  # also of an answer that was none: what was said is on record
+    texts = (request, kept) if kept else (request,)
+    return Chosen(msgspec.structs.replace(routed, request=text_of(request), answer=answered), texts)
 
 
 def _request(runtime: Runtime, model: ModelConfig, given: Input, there: tuple[str, ...]) -> bytes:

@@ -15,14 +15,15 @@ from commands.taking_in import Taken, announce, check, take_in
 from commands.wiring import Runtime
 from commands.world import Watch
 from domain.events import RunFinished
+from domain.routed import Chosen
 from domain.task import CLAIMABLE, Status, Task
 
 
-def run_here(runtime: Runtime, document: dict[str, Any], *, as_json: bool, printer: Printer | None = None) -> int:
+def run_here(runtime: Runtime, document: dict[str, Any], chosen: Chosen | None = None, *, as_json: bool) -> int:
     """Take in a task, claim it in the same put, drive it to its end; the exit status."""
-    accepted = check(runtime, document)
+    accepted = check(runtime, document, chosen)
     announce(runtime)
-    shown = printer or Printer(output=not as_json)
+    shown = Printer(output=not as_json)
     taken: list[Taken] = []
 
     def task() -> Task:

@@ -9,10 +9,12 @@ from commands.wiring import Runtime
 from domain import errors
 from domain import task as tasks
 from domain.agent_events import ThreadMessage
-from domain.events import Blob, Put, Recorded, TaskClaimed
+from domain.bounds import RUN_DEPTH_MAX
+from domain.events import Blob, Put, Recorded, TaskClaimed, TaskQueued
 from domain.ids import keyed_task, text_of, thread_stream
 from domain.intake import Accepted, accept
 from domain.ports import LogView
+from domain.routed import Chosen
 from domain.task import Status
 
 
@@ -26,9 +28,9 @@ class Taken(NamedTuple):
     claim: Recorded | None = None
 
 
-def check(runtime: Runtime, document: object) -> Accepted:
+def check(runtime: Runtime, document: object, chosen: Chosen | None = None) -> Accepted:
     """A task input as it may be stored. Raises Invalid; nothing is stored on an error."""
-    accepted = accept(document, runtime.config, runtime.clock.now_us())
+    accepted = accept(document, runtime.config, runtime.clock.now_us(), chosen)
     text = accepted.payload.decode() + "\n" + msgspec.json.encode(accepted.event).decode()
     if runtime.secrets.text(text) != text:
         why = "contains the value of a registered secret; name the variable in the adapter's inherit_env instead"
@@ -50,9 +52,8 @@ def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Ta
     made: list[Recorded] = []
 
     def work(view: LogView) -> Put:
-        queued = Recorded(
-            stream=task, version=1, at_us=at_us, actor=runtime.actor, data=accepted.event, correlation=task
-        )
+        event = _delegated(view, accepted.event)
+        queued = Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=event, correlation=task)
         made[:] = [queued]
         free = slots.has_room(view, runtime.config, accepted.event.profile)
         if dispatcher and free and not (thread and _is_busy(view, thread)):
@@ -76,6 +77,21 @@ def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Ta
     if len(made) > 1 and isinstance(made[1].data, TaskClaimed):
         claim = msgspec.structs.replace(made[1], position=result[1])
     return Taken(task, accepted, deduplicated=False, position=result[-1], claim=claim)
+
+
+def _delegated(view: LogView, event: TaskQueued) -> TaskQueued:
+    """A task that a run delegates is one deeper than the run's own. Raises IdNotFound, RunOver, Invalid."""
+    if not event.parent_run:
+        return event
+    begun = view.stream(event.parent_run)
+    parent = view.task(begun[0].correlation) if begun else None
+    if parent is None:
+        raise errors.IdNotFound(what="run", given=event.parent_run)
+    if parent.open_run != event.parent_run:
+        raise errors.RunOver(run=event.parent_run[:8], status=parent.status.value)
+    if parent.depth >= RUN_DEPTH_MAX:
+        raise errors.Invalid(where="task.parent_run", why=f"runs delegate at most {RUN_DEPTH_MAX} deep")
+    return msgspec.structs.replace(event, depth=parent.depth + 1)
 
 
 def _is_busy(view: LogView, thread: str) -> bool:
@@ -109,13 +125,13 @@ def _message(view: LogView, runtime: Runtime, accepted: Accepted, task: str, at_
 
 def _known(runtime: Runtime, task: str, accepted: Accepted) -> Taken:
     first = runtime.log.stream(task)[0]
-    if msgspec.structs.replace(accepted.event, due_at_us=0) != _without_time(first):
+    if msgspec.structs.replace(accepted.event, due_at_us=0, depth=0, routing=None) != _asked_for(first):
         raise errors.KeyConflict(key=accepted.key, task=task[:8])
     return Taken(task, accepted, deduplicated=True, position=first.position)
 
 
-def _without_time(event: Recorded) -> Any:  # noqa: ANN401  # the queued event, whose due time depends on the clock
-    return msgspec.structs.replace(event.data, due_at_us=0)
+def _asked_for(event: Recorded) -> Any:  # noqa: ANN401  # the queued event without what depends on when it came
+    return msgspec.structs.replace(event.data, due_at_us=0, depth=0, routing=None)
 
 
 def announce(runtime: Runtime) -> None:

@@ -14,7 +14,6 @@ from commands.wiring import Runtime
 from domain import errors
 from domain.agent_config import NAME
 from domain.agent_events import ThreadDeleted, ThreadRestarted
-from domain.config import AGENT
 from domain.events import Put, Recorded
 from domain.ids import thread_stream
 
@@ -35,12 +34,12 @@ def reply(
 
     options.no_tail()
     runtime = invocation.runtime(create=True)
-    document = routed_document(runtime, goal=" ".join(text), agent=agent or "auto", thread=thread)
+    document, chosen = routed_document(runtime, goal=" ".join(text), agent=agent or "auto", thread=thread)
     if controller:
         known_controller(runtime, controller)
         document["payload"]["controller"] = controller
     check_serves(runtime, document["requested_profile"], controller)
-    raise typer.Exit(run_here(runtime, document | {"max_attempts": 1, "requested_adapter": AGENT}, as_json=as_json))
+    raise typer.Exit(run_here(runtime, document | {"max_attempts": 1}, chosen, as_json=as_json))
 
 
 @app.command("list", help="Threads, with their latest message.")

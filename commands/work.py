@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from commands.taking_in import Taken
     from commands.wiring import Runtime
     from domain.intake import Accepted
+    from domain.routed import Chosen
 
 
 def do(  # the options of the everyday command
@@ -50,7 +51,7 @@ def do(  # the options of the everyday command
     if cancel_on or finish_on or agent or controller or (goal and not adapter and serves_goals):
         from commands.agents import agent_document
 
-        wanted = agent_document(
+        wanted, chosen = agent_document(
             runtime,
             goal=" ".join(goal or ()),
             shell=shell,
@@ -62,7 +63,7 @@ def do(  # the options of the everyday command
         )
         from commands.session import run_here
 
-        raise typer.Exit(run_here(runtime, wanted | {"max_attempts": attempts}, as_json=as_json))
+        raise typer.Exit(run_here(runtime, wanted | {"max_attempts": attempts}, chosen, as_json=as_json))
     payload = _payload(" ".join(goal or ()), shell, adapter)
     if timeout:
         payload["timeout_s"] = timeout
@@ -114,10 +115,7 @@ def intake(  # the fields of a task
     subject: Annotated[str | None, typer.Option("--subject", help="One line for people.")] = None,
     priority: Annotated[int | None, typer.Option("--priority", help="-1000 to 1000; larger is sooner.")] = None,
     adapter: Annotated[str | None, typer.Option("--adapter", help="Who shall run it.")] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", help="An agent that shall serve the goal, or auto for the routing's choice."),
-    ] = None,
+    profile: Annotated[str | None, typer.Option("--profile", help="An agent for the goal, or auto.")] = None,
     attempts: Annotated[int | None, typer.Option("--attempts", help="Attempts allowed, 1 to 100.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="Not before this time.")] = None,
     delay: Annotated[float | None, typer.Option("--in-minutes", help="Not before so many minutes from now.")] = None,
@@ -135,11 +133,12 @@ def intake(  # the fields of a task
         whole = {"kind": kind or ("command" if "argv" in content else "goal"), "source": source, "payload": content}
         if subject is None and "argv" in content:
             subject = "".join(each if each.isprintable() else " " for each in " ".join(content["argv"]))[:200]
+    served, chosen = _served(runtime, profile, whole)
     extra = {
         "subject": subject,
         "priority": priority,
         "requested_adapter": adapter,
-        **_served(runtime, profile, whole),
+        **served,
         "max_attempts": attempts,
         "available_at": at,
         "schedule": None if delay is None else {"delay_minutes": delay},
@@ -147,7 +146,7 @@ def intake(  # the fields of a task
     }
     if isinstance(whole, dict):
         whole = whole | {name: value for name, value in extra.items() if value is not None}
-    accepted = check(runtime, whole)
+    accepted = check(runtime, whole, chosen)
     announce(runtime)
     taken = take_in(runtime, accepted)
     answer = {
@@ -172,16 +171,16 @@ def _queued(taken: "Taken", accepted: "Accepted", answer: dict[str, Any], *, as_
         render.note(f"ignored keys: {', '.join(accepted.ignored_keys)}")
 
 
-def _served(runtime: "Runtime", profile: str | None, whole: object) -> dict[str, Any]:
+def _served(runtime: "Runtime", profile: str | None, whole: object) -> "tuple[dict[str, Any], Chosen | None]":
     """The fields by which an agent serves the task, and how it was chosen."""
     if profile is None:
-        return {}
+        return {}, None
     from commands.agents import routed_document
 
     payload = whole.get("payload") if isinstance(whole, dict) else None
     goal = payload.get("objective") or payload.get("goal") or "" if isinstance(payload, dict) else ""
-    made = routed_document(runtime, goal=str(goal), agent=profile)
-    return {name: made[name] for name in ("requested_adapter", "requested_profile", "routing") if name in made}
+    made, chosen = routed_document(runtime, goal=str(goal), agent=profile)
+    return {name: made[name] for name in ("requested_adapter", "requested_profile")}, chosen
 
 
 def _intake_payload(payload: str | None, goal: str | None) -> dict[str, Any]:

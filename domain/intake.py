@@ -13,19 +13,13 @@ from domain.agent_config import PROFILES
 from domain.config import AGENT, BUILT_IN, Config
 from domain.events import TaskQueued
 from domain.ids import text_of
-from domain.routed import Routed
+from domain.routed import Chosen
 
 
 class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When not to start before, relative to the intake."""
 
     delay_minutes: Annotated[float, Meta(ge=0, le=bounds.DELAY_MINUTES_MAX)]
-
-
-class RoutedInput(Routed, frozen=True, kw_only=True, omit_defaults=True):
-    """How the profile was chosen, with the texts that this names."""
-
-    texts: tuple[str, ...] = ()
 
 
 class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +37,7 @@ class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
     available_at: str | None = None
     schedule: Delay | None = None
     thread: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
-    routing: RoutedInput | None = None
     parent_run: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None  # the run that delegates this
-    depth: Annotated[int, Meta(ge=0, le=bounds.RUN_DEPTH_MAX)] = 0
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=bounds.KEY_CHARS_MAX)] | None = None
 
 
@@ -117,8 +109,11 @@ def check_text(text: str, where: str) -> None:
         raise errors.Invalid(where=where, why="contains a lone surrogate or bytes that are not UTF-8")
 
 
-def accept(document: object, config: Config, now_us: int) -> Accepted:
-    """Check a whole task input. Raises Invalid, naming field and rule; nothing is stored on an error."""
+def accept(document: object, config: Config, now_us: int, chosen: Chosen | None = None) -> Accepted:
+    """Check a whole task input. Raises Invalid, naming field and rule; nothing is stored on an error.
+
+    `chosen` is how its profile was chosen by us: a document cannot say that itself.
+    """
     if not isinstance(document, dict):
         raise errors.Invalid(where="task", why=f"expected an object, got {type(document).__name__}")
     _check(document, "task", bounds.JSON_DEPTH_MAX)
@@ -146,22 +141,14 @@ def accept(document: object, config: Config, now_us: int) -> Accepted:
         profile=task.requested_profile or "",
         due_at_us=_due_at_us(task, now_us),
         thread=task.thread or "",
-        routing=_routed(task.routing),
+        routing=chosen.routed if chosen else None,
         parent_run=task.parent_run or "",
-        depth=task.depth,
     )
     ignored = tuple(sorted(set(document) - set(TaskInput.__struct_fields__)))
     texts: tuple[bytes, ...] = (_message(task),) if task.thread else ()
-    if task.routing is not None:
-        texts += tuple(text.encode() for text in task.routing.texts)
+    if chosen is not None:
+        texts += chosen.texts
     return Accepted(event=event, payload=stored, key=task.idempotency_key or "", ignored_keys=ignored, texts=texts)
-
-
-def _routed(given: RoutedInput | None) -> Routed | None:
-    if given is None:
-        return None
-    fields = {name: getattr(given, name) for name in Routed.__struct_fields__}
-    return Routed(**fields)
 
 
 def _adapter(task: TaskInput, config: Config) -> str:

@@ -20,3 +20,10 @@ class Routed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     request: Text | None = None  # what a model was asked, and what it said
     answer: Text | None = None
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """How a profile was chosen, with the texts that this names."""
+
+    routed: Routed
+    texts: tuple[bytes, ...] = ()
