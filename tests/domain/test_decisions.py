@@ -165,7 +165,8 @@ def test_any_text_is_a_decision_or_a_refusal(text: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_completion_or_none(body: bytes) -> None:
-    decisions.completion(body)
+    found = decisions.completion(body)
+    assert found is None or isinstance(found, decisions.Completion)
 
 
 def test_the_end_of_a_chats_text_is_finish_and_its_calls_are_a_tool_decision() -> None:
