@@ -99,10 +99,15 @@ class View:
 class Batch:
     """One transaction in the making: checks each put, collects its rows, writes them before anybody reads."""
 
-    def __init__(self, cursor: sqlite3.Cursor, codec: Codec, versions: dict[str, int]) -> None:
-        """`versions` are last versions of streams that are known to hold; the batch adds to them."""
+    def __init__(self, cursor: sqlite3.Cursor, codec: Codec, versions: dict[str, int], *, hopeful: bool = True) -> None:
+        """`versions` are last versions of streams that are known to hold; the batch adds to them.
+
+        A hopeful batch does not look whether a stream that begins is new: the table refuses it if it is not, and the
+        whole batch must then be made again by one that looks.
+        """
         self._cursor = cursor
         self._codec = codec
+        self._hopeful = hopeful
         self._rows: list[_Stored] = []
         self._bodies: list[tuple[int, int, bytes]] = []
         self._blobs: list[tuple[str, str, int, int, bytes]] = []
@@ -158,6 +163,7 @@ class Batch:
     def _prepared(self, put: Put) -> tuple[list[_Stored], dict[str, int]]:
         """The rows of a put, and the versions of its streams after it. Raises StreamConflict."""
         position, prev = self.position, self.hash
+        encode = self._codec.encode
         rows: list[_Stored] = []
         after: dict[str, int] = {}
         for event in put.events:
@@ -165,9 +171,9 @@ class Batch:
             if stream in after:
                 assert after[stream] == version - 1, "versions of a put follow each other"
             else:
-                self._expect(stream, version - 1)
+                self._expect(stream, version - 1, begins=version == 1)
             after[stream] = version
-            name, state = self._codec.encode(event)
+            name, state = encode(event)
             position += 1
             cause = event.caused_by if event.caused_by >= 0 else position + event.caused_by
             prev = link(prev, position, stream, version, name, cause, state)
@@ -180,9 +186,11 @@ class Batch:
                 raise errors.Invalid(where="text", why=f"{len(blob.content)} bytes; at most {BLOB_BYTES_MAX}")
         return rows, after
 
-    def _expect(self, stream: str, version: int) -> None:
+    def _expect(self, stream: str, version: int, *, begins: bool = False) -> None:
         found = self._versions.get(stream)
         if found is None:
+            if begins and self._hopeful:
+                return
             found = self._versions[stream] = self._view.version(stream)
         if found != version:
             raise errors.StreamConflict(stream=stream[:8], found=found, expected=version)

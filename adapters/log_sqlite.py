@@ -175,26 +175,35 @@ class SqliteLog(ReadLog):
     def append(self, works: Sequence[Work]) -> list[Appended | Exception]:
         """See domain.ports.Log."""
         with self._lock:
-            cursor = self._writer.cursor()
-            batch: Batch | None = None
-            results: list[Appended | Exception] = []
             try:
-                cursor.execute("BEGIN IMMEDIATE")
-                batch = Batch(cursor, self._codec, self._known_versions(cursor))
-                results = [batch.add(work) for work in works]
-                batch.flush()
-                cursor.execute("COMMIT")
-            except sqlite3.Error as problem:
-                self._versions.clear()
-                self._roll_back()
-                if batch is None or not self._is_there(batch.written):
-                    raise _translated(problem, self.path) from problem
-            except BaseException:
-                self._versions.clear()
-                self._roll_back()
-                raise
+                batch, results = self._appended(works, hopeful=True)
+            except sqlite3.IntegrityError:  # a stream was to begin that is there: look, and refuse only that work
+                batch, results = self._appended(works, hopeful=False)
             self._record.advance(batch.position, batch.hash.hex())
             return results
+
+    def _appended(self, works: Sequence[Work], *, hopeful: bool) -> tuple[Batch, list[Appended | Exception]]:
+        cursor = self._writer.cursor()
+        batch: Batch | None = None
+        results: list[Appended | Exception] = []
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            batch = Batch(cursor, self._codec, self._known_versions(cursor), hopeful=hopeful)
+            results = [batch.add(work) for work in works]
+            batch.flush()
+            cursor.execute("COMMIT")
+        except sqlite3.Error as problem:
+            self._versions.clear()
+            self._roll_back()
+            if hopeful and isinstance(problem, sqlite3.IntegrityError):
+                raise
+            if batch is None or not self._is_there(batch.written):
+                raise _translated(problem, self.path) from problem
+        except BaseException:
+            self._versions.clear()
+            self._roll_back()
+            raise
+        return batch, results
 
     def _known_versions(self, cursor: sqlite3.Cursor) -> dict[str, int]:
         """Last versions of streams from earlier appends, as long as no other connection has written since."""

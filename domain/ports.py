@@ -137,7 +137,8 @@ class RunView(LogView, Protocol):
         ...
 
 
-Work = Put | Callable[[LogView], Put | None]  # a function runs inside the transaction: what it reads cannot change
+# a function runs inside the transaction: what it reads cannot change; it may be called again, for a second try
+Work = Put | Callable[[LogView], Put | None]
 Appended = Sequence[int]  # the positions
 
 

@@ -131,6 +131,23 @@ def test_one_loser_does_not_fail_the_others_of_its_group(log: Log) -> None:
     assert positions(log.read(0, 10)) == [1, 2]
 
 
+def test_a_stream_that_begins_a_second_time_fails_alone(log: Log) -> None:
+    """Whether it is new is left to the table, and looked up only once that refused it."""
+    append(log, put(note("a", 1)))
+    told: list[int] = []
+
+    def work(view: LogView) -> Put:
+        told.append(view.version("b"))
+        return put(note("d", 1))
+
+    works = (put(note("b", 1)), put(note("a", 1), note("c", 1)), work, put(note("e", 1)))
+    first, again, third, last = append(log, *works)
+    assert isinstance(again, errors.StreamConflict)
+    assert [list(each) for each in (first, third, last) if not isinstance(each, Exception)] == [[2], [3], [4]]
+    assert [each.stream for each in log.read(0, 10)] == ["a", "b", "d", "e"]
+    assert set(told) == {1}
+
+
 def test_works_of_a_group_see_the_ones_before_them(log: Log) -> None:
     assert append(log, notes("a", 1, 2), put(note("a", 3)), put(note("b", 1), fence={"a": 3})) == [
         range(1, 3),
