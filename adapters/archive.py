@@ -11,7 +11,7 @@ import msgspec
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
 from adapters.log_reader import open_read_only
-from adapters.log_schema import COLUMNS, GENESIS, INSERT, NEXT_CLAIM, IndexRows, link
+from adapters.log_schema import COLUMNS, GENESIS, INDEX_TABLES, INSERT, NEXT_CLAIM, IndexRows, link
 from adapters.transfer import Entry
 from domain import errors
 from domain.events import Blob
@@ -208,8 +208,8 @@ def reindex(db: sqlite3.Connection, codec: Codec) -> int:
     cursor, reader = db.cursor(), db.cursor()
     cursor.execute("BEGIN IMMEDIATE")
     try:
-        cursor.execute("DELETE FROM task_index")
-        cursor.execute("DELETE FROM run_index")
+        for table in INDEX_TABLES:
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # our own names
         count = 0
         reader.execute(f"SELECT {COLUMNS} FROM stored_events WHERE topic NOT LIKE 'output.%' ORDER BY position")  # noqa: S608
         index = IndexRows()

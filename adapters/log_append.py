@@ -11,9 +11,12 @@ from adapters.log_schema import (
     COLUMNS,
     GENESIS,
     INSERT,
+    NOUNS,
+    NOUNS_DUE,
     PROMOTE,
     READY,
     RUNNING_PROFILES,
+    SETTLE,
     THREADS,
     IndexRows,
     link,
@@ -22,7 +25,8 @@ from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
 from domain.events import Put, Recorded, Text, hydrated
 from domain.ids import DISPATCH, text_of
-from domain.ports import Appended, Work
+from domain.ports import Appended, Follower, Work
+from domain.stream_index import Noun
 from domain.task import Task, fold
 
 _Stored = tuple[int, str, int, str, int, bytes, bytes]  # a row of stored_events
@@ -90,16 +94,55 @@ class View:
         self._cursor.execute(CHILDREN, (run,))
         return [row[0] for row in self._cursor.fetchall()]
 
+    def due(self, kind: str, now_us: int, limit: int) -> list[str]:
+        """See domain.ports.LogView."""
+        self._cursor.execute(NOUNS_DUE, (kind, now_us, limit))
+        return [row[0] for row in self._cursor.fetchall()]
+
+    def nouns(self, kind: str, status: str = "") -> list[Noun]:
+        """See domain.ports.LogView."""
+        self._cursor.execute(NOUNS, (kind, status, status))
+        return [Noun(*row) for row in self._cursor.fetchall()]
+
+    def has(self, kind: str) -> bool:
+        """See domain.ports.LogView."""
+        self._cursor.execute("SELECT 1 FROM noun_index WHERE kind = ? LIMIT 1", (kind,))
+        return self._cursor.fetchone() is not None
+
+    def settle(self, stream: str) -> None:
+        """See domain.ports.LogView. Having looked is a change of the index, no event."""
+        self._cursor.execute(SETTLE, (stream,))
+
     def threads(self) -> list[str]:
         """See domain.ports.LogView."""
         self._cursor.execute(THREADS)
         return [row[0] for row in self._cursor.fetchall()]
 
 
+def with_what_follows(put: Put, more: Put | None) -> Put:
+    """One put of both."""
+    if more is None:
+        return put
+    return Put(
+        events=put.events + more.events,
+        fence=put.fence,
+        blobs=put.blobs + more.blobs,
+        salts=put.salts,
+    )
+
+
 class Batch:
     """One transaction in the making: checks each put, collects its rows, writes them before anybody reads."""
 
-    def __init__(self, cursor: sqlite3.Cursor, codec: Codec, versions: dict[str, int], *, hopeful: bool = True) -> None:
+    def __init__(  # what a transaction needs
+        self,
+        cursor: sqlite3.Cursor,
+        codec: Codec,
+        versions: dict[str, int],
+        *,
+        follower: Follower | None = None,
+        hopeful: bool = True,
+    ) -> None:
         """`versions` are last versions of streams that are known to hold; the batch adds to them.
 
         A hopeful batch does not look whether a stream that begins is new: the table refuses it if it is not, and the
@@ -108,6 +151,7 @@ class Batch:
         self._cursor = cursor
         self._codec = codec
         self._hopeful = hopeful
+        self._follower = follower
         self._rows: list[_Stored] = []
         self._bodies: list[tuple[int, int, bytes]] = []
         self._blobs: list[tuple[str, str, int, int, bytes]] = []
@@ -131,7 +175,11 @@ class Batch:
             if made is None:
                 return ()
             work = made
+        own = len(work.events)
         try:
+            if self._follower is not None and self._follower.wants(work):
+                self.flush()
+                work = with_what_follows(work, self._follower.follow(self._view, work))
             rows, versions = self._prepared(work)
         except Exception as problem:  # noqa: BLE001  # nothing of it was taken in; the others' works go on
             return problem
@@ -141,7 +189,7 @@ class Batch:
             self._rows += rows
         self._versions.update(versions)
         self._attach(work, first)
-        return range(first, self.position + 1)
+        return range(first, first + own)
 
     def flush(self) -> None:
         """Write the collected rows."""

@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from adapters.codec import Codec, Row
+from adapters.log_append import with_what_follows
 from adapters.log_schema import GENESIS, link
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
 from domain.events import Put, Recorded, TaskClaimed, TaskPrioritized, TaskQueued, Text, hydrated
 from domain.ids import DISPATCH, output_stream, text_of
-from domain.ports import Appended, Head, Running, Waiting, Work
+from domain.ports import Appended, Follower, Head, Running, Waiting, Work
+from domain.stream_index import Noun
+from domain.stream_index import change as noun_change
 from domain.task import CLAIMABLE, IndexChange, Status, Task, fold, index_change
 
 _IN_TURN = CLAIMABLE | {Status.RUNNING, Status.WAITING_FOR_APPROVAL}
@@ -30,8 +33,14 @@ class MemoryLog:
         self._runs: dict[str, tuple[str, int]] = {}  # task, claimed
         self._about: dict[str, tuple[str, str, str]] = {}  # thread, profile, parent run
         self._due: set[str] = set()  # what a work found due: no longer waited for
+        self._nouns: dict[str, tuple[str, Noun]] = {}
+        self._follower: Follower | None = None
         self._inside = False
         self._seen = -1
+
+    def followed_by(self, follower: Follower) -> None:
+        """See domain.ports.Log."""
+        self._follower = follower
 
     def append(self, works: Sequence[Work]) -> list[Appended | Exception]:
         """See domain.ports.Log."""
@@ -43,6 +52,9 @@ class MemoryLog:
             put = work if isinstance(work, Put) else work(self)
             if put is None:
                 return ()
+            own = len(put.events)
+            if self._follower is not None and self._follower.wants(put):
+                put = with_what_follows(put, self._follower.follow(self, put))
             self._check(put)
             encoded = [self._codec.encode(event) for event in put.events]
         except Exception as problem:  # noqa: BLE001  # the caller's own error; the others' works go on
@@ -56,7 +68,7 @@ class MemoryLog:
             self._blobs.setdefault((blob.scope, text_of(blob.content).sha256), blob.content)
         for stream, salt in put.salts.items():
             self._salts.setdefault(stream, salt)
-        return range(first, len(self.rows) + 1)
+        return range(first, first + own)
 
     def _check(self, put: Put) -> None:
         expected = dict(put.fence)
@@ -92,6 +104,9 @@ class MemoryLog:
             known = (data.priority, position) if isinstance(data, TaskQueued) else self._tasks[event.stream][:2]
             self._tasks[event.stream] = (*known, change)
             self._due.discard(event.stream)
+        if (noun := noun_change(data)) is not None and (noun.kind or event.stream in self._nouns):
+            its, began = self._nouns.get(event.stream, (noun.kind, Noun(event.stream, noun.name, "", 0)))
+            self._nouns[event.stream] = (its, Noun(event.stream, began.name, noun.status, noun.due_us))
         if isinstance(data, TaskClaimed) and not data.resumed:
             self._runs[data.run] = (event.stream, position)
 
@@ -154,6 +169,29 @@ class MemoryLog:
     def children(self, run: str) -> list[str]:
         """See domain.ports.LogView."""
         return [task for task, (_, _, parent) in self._about.items() if parent == run]
+
+    def due(self, kind: str, now_us: int, limit: int) -> list[str]:
+        """See domain.ports.LogView."""
+        found = [
+            (each.due_us, at, each.stream)
+            for at, (its, each) in enumerate(self._nouns.values())
+            if its == kind and 0 < each.due_us <= now_us
+        ]
+        return [stream for _, _, stream in sorted(found)[:limit]]
+
+    def nouns(self, kind: str, status: str = "") -> list[Noun]:
+        """See domain.ports.LogView."""
+        return [each for its, each in self._nouns.values() if its == kind and status in ("", each.status)]
+
+    def has(self, kind: str) -> bool:
+        """See domain.ports.LogView."""
+        return any(its == kind for its, _ in self._nouns.values())
+
+    def settle(self, stream: str) -> None:
+        """See domain.ports.LogView."""
+        if self._inside and stream in self._nouns:
+            kind, each = self._nouns[stream]
+            self._nouns[stream] = (kind, Noun(each.stream, each.name, each.status, 0))
 
     def threads(self) -> list[str]:
         """See domain.ports.LogView."""

@@ -15,6 +15,7 @@ from domain import errors
 from domain.events import Recorded, Text, hydrated
 from domain.ids import output_stream
 from domain.ports import Head, Running, Waiting
+from domain.stream_index import Noun
 from domain.task import Task
 
 
@@ -79,6 +80,21 @@ class ReadLog:
     def children(self, run: str) -> list[str]:
         """See domain.ports.LogView."""
         return self._view().children(run)
+
+    def due(self, kind: str, now_us: int, limit: int) -> list[str]:
+        """See domain.ports.LogView."""
+        return self._view().due(kind, now_us, limit)
+
+    def nouns(self, kind: str, status: str = "") -> list[Noun]:
+        """See domain.ports.LogView."""
+        return self._view().nouns(kind, status)
+
+    def has(self, kind: str) -> bool:
+        """See domain.ports.LogView."""
+        return self._view().has(kind)
+
+    def settle(self, stream: str) -> None:
+        """See domain.ports.LogView: outside of a transaction nothing is changed."""
 
     def threads(self) -> list[str]:
         """See domain.ports.LogView."""

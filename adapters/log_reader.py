@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from domain import errors
 
-SCHEMA_MAX = 2
+SCHEMA_MAX = 3
 BUSY_S = 5.0
 SQLITE_VERSION = sqlite3.sqlite_version_info
 

@@ -4,10 +4,14 @@ import hashlib
 import sqlite3
 import struct
 
+from domain import stream_index
 from domain.events import Recorded, RunFinished, TaskClaimed, TaskEvent, TaskPrioritized, TaskQueued
+from domain.schedule_events import ScheduleEvent
 from domain.task import CLAIMABLE, index_change
+from domain.work_events import OutboxEvent, SensorEvent
+from domain.workflow_events import WorkflowEvent
 
-SCHEMA = 2
+SCHEMA = 3
 COLUMNS = "position, originator_id, originator_version, topic, caused_by, state"
 
 TABLES = (
@@ -43,7 +47,12 @@ INDEX = (
     "CREATE INDEX task_parent ON task_index(parent_run) WHERE parent_run <> ''",
     "CREATE TABLE run_index(claimed INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, task TEXT NOT NULL,"
     " state TEXT NOT NULL) STRICT",
+    "CREATE TABLE noun_index(first INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,"
+    " name TEXT NOT NULL, status TEXT NOT NULL, due_us INTEGER NOT NULL) STRICT",
+    "CREATE INDEX noun_due ON noun_index(kind, due_us) WHERE due_us > 0",
+    "CREATE INDEX noun_kind ON noun_index(kind, status)",
 )
+INDEX_TABLES = ("task_index", "run_index", "noun_index")
 
 # a refused event ends its transaction; to end the statement alone, SQLite would copy each page that an insert touches
 INSERT = "INSERT OR ROLLBACK INTO stored_events VALUES (?,?,?,?,?,?,?)"
@@ -62,7 +71,8 @@ def link(  # noqa: PLR0913, PLR0917  # every column is covered
     return _sha256(b"".join((header, stream.encode(), kind, state))).digest()
 
 
-_CONCERNED = frozenset((*TaskEvent.__args__, RunFinished))
+_TASKS = frozenset(TaskEvent.__args__)
+_NOUNS = frozenset((*ScheduleEvent.__args__, *WorkflowEvent.__args__, *OutboxEvent.__args__, *SensorEvent.__args__))
 
 
 class IndexRows:
@@ -74,15 +84,21 @@ class IndexRows:
         self._changed: dict[str, tuple[str, int, int, str, str, str]] = {}
         self._ended: dict[str, tuple[str, str]] = {}
         self._moved: dict[str, tuple[int, str]] = {}
+        self._nouns: dict[str, tuple[int, str, str, str, str, int]] = {}
 
     def add(self, event: Recorded, position: int) -> None:
         """Take in what an event changes."""
         data = event.data
-        if type(data) not in _CONCERNED:
-            return
-        if isinstance(data, RunFinished):
+        kind = type(data)
+        if kind in _TASKS:
+            self._add_task(event, position)
+        elif kind in _NOUNS:
+            self._add_noun(event, position)
+        elif isinstance(data, RunFinished):
             self._ended[event.stream] = (data.state, event.stream)
-            return
+
+    def _add_task(self, event: Recorded, position: int) -> None:
+        data = event.data
         if isinstance(data, TaskPrioritized):
             self._moved[event.stream] = (data.priority, event.stream)
             return
@@ -91,6 +107,8 @@ class IndexRows:
             return
         ready = 0 if change.status not in CLAIMABLE else 2 if change.due_at_us else 1
         if isinstance(data, TaskQueued):
+            if data.expires_us:
+                self._add_noun(event, position)
             wanted = (data.priority, change.due_at_us, data.thread, data.profile, data.parent_run)
             self._tasks.append((position, event.stream, change.status, ready, *wanted))
             return
@@ -98,6 +116,16 @@ class IndexRows:
             self._runs.append((position, data.run, event.stream))
         row = (change.status, ready, change.due_at_us, change.run, change.dispatcher, event.stream)
         self._changed[event.stream] = row
+
+    def _add_noun(self, event: Recorded, position: int) -> None:
+        found = stream_index.change(event.data)
+        if found is None:
+            return
+        known = self._nouns.get(event.stream)
+        first, kind, name = (
+            (known[0], known[2], known[3]) if known and not found.kind else (position, found.kind, found.name)
+        )
+        self._nouns[event.stream] = (first, event.stream, kind, name, found.status, found.due_us)
 
     def write(self, cursor: sqlite3.Cursor) -> None:
         """Bring the tables up to date: new rows before changes."""
@@ -114,7 +142,17 @@ class IndexRows:
             cursor.executemany("UPDATE run_index SET state = ? WHERE run = ?", self._ended.values())
         if self._moved:
             cursor.executemany("UPDATE task_index SET priority = ? WHERE task = ?", self._moved.values())
-        self._tasks, self._runs, self._changed, self._ended, self._moved = [], [], {}, {}, {}
+        if self._nouns:
+            cursor.executemany(
+                "INSERT INTO noun_index VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE"
+                " SET status = excluded.status, due_us = excluded.due_us",
+                [row for row in self._nouns.values() if row[2]],
+            )
+            cursor.executemany(
+                "UPDATE noun_index SET status = ?, due_us = ? WHERE stream = ?",
+                [(row[4], row[5], row[1]) for row in self._nouns.values() if not row[2]],
+            )
+        self._tasks, self._runs, self._changed, self._ended, self._moved, self._nouns = [], [], {}, {}, {}, {}
 
 
 # the position at which the next run of a task was claimed: claims by which the same run goes on are in no index
@@ -136,6 +174,9 @@ READY_OR_DUE = READY.replace("ready = 1", "(ready = 1 OR (ready = 2 AND due_at_u
 RUNNING_PROFILES = "SELECT profile, count(*) FROM task_index WHERE status = 'running' GROUP BY profile"
 CHILDREN = "SELECT task FROM task_index WHERE parent_run = ? AND parent_run <> '' ORDER BY queued"
 THREADS = "SELECT thread FROM task_index WHERE thread <> '' GROUP BY thread ORDER BY min(queued)"
+NOUNS_DUE = "SELECT stream FROM noun_index WHERE kind = ? AND due_us > 0 AND due_us <= ? ORDER BY due_us, first LIMIT ?"
+NOUNS = "SELECT stream, name, status, due_us FROM noun_index WHERE kind = ? AND (status = ? OR ? = '') ORDER BY first"
+SETTLE = "UPDATE noun_index SET due_us = 0 WHERE stream = ?"
 PROMOTE = "UPDATE task_index SET ready = 1 WHERE ready = 2 AND due_at_us <= ?"
 NEXT_DUE = "SELECT min(due_at_us) FROM task_index WHERE ready = 2"
 RUNNING = "SELECT task, run, dispatcher FROM task_index WHERE status = 'running' ORDER BY queued"

@@ -24,9 +24,9 @@ from adapters.head_record import HeadRecord
 from adapters.log_append import Batch
 from adapters.log_read import ReadLog
 from adapters.log_reader import BUSY_S, address, open_read_only
-from adapters.log_schema import COLUMNS, INDEX, SCHEMA, TABLES
+from adapters.log_schema import COLUMNS, INDEX, INDEX_TABLES, SCHEMA, TABLES
 from domain import errors
-from domain.ports import Appended, Work
+from domain.ports import Appended, Follower, Work
 
 Answer = TypeVar("Answer")
 
@@ -106,6 +106,7 @@ class SqliteLog(ReadLog):
         self._lock = threading.Lock()
         self._versions: dict[str, int] = {}
         self._versions_at = -1
+        self._follower: Follower | None = None
         self._record = HeadRecord(folder / "head.json")
         recorded = self._record.read()  # before the log's end: what is appended meanwhile must not look lost
         if not create and not path.exists():
@@ -164,13 +165,17 @@ class SqliteLog(ReadLog):
         from adapters.archive import reindex
 
         self._writer.execute("BEGIN IMMEDIATE")
-        for table in ("task_index", "run_index"):
+        for table in INDEX_TABLES:
             self._writer.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in INDEX:
             self._writer.execute(statement)
         self._writer.execute("COMMIT")
         reindex(self._writer, Codec())
         self._writer.execute(f"PRAGMA user_version = {SCHEMA}")  # last: until then it is done again
+
+    def followed_by(self, follower: Follower) -> None:
+        """See domain.ports.Log."""
+        self._follower = follower
 
     def append(self, works: Sequence[Work]) -> list[Appended | Exception]:
         """See domain.ports.Log."""
@@ -188,7 +193,8 @@ class SqliteLog(ReadLog):
         results: list[Appended | Exception] = []
         try:
             cursor.execute("BEGIN IMMEDIATE")
-            batch = Batch(cursor, self._codec, self._known_versions(cursor), hopeful=hopeful)
+            versions = self._known_versions(cursor)
+            batch = Batch(cursor, self._codec, versions, follower=self._follower, hopeful=hopeful)
             results = [batch.add(work) for work in works]
             batch.flush()
             cursor.execute("COMMIT")

@@ -21,7 +21,18 @@ class Secrets:
     """The known secret values of one process, compiled into one automaton."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        secrets = sorted({value for value in values if value})
+        self._values: frozenset[str] = frozenset()
+        self.learn(values)
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Know more values from here on; streams that are being read know them too. Raises InvalidConfig."""
+        wanted = self._values | {value for value in values if value}
+        if wanted == self._values and self._values:
+            return
+        self._compile(sorted(wanted))
+        self._values = frozenset(wanted)
+
+    def _compile(self, secrets: list[str]) -> None:
         if len(secrets) > SECRETS_MAX:
             raise errors.InvalidConfig(where="secrets", why=f"{len(secrets)} values; at most {SECRETS_MAX}")
         known: set[bytes] = set()

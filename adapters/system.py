@@ -109,6 +109,10 @@ class DiskFiles:
         """See domain.ports.Files."""
         Path(path).unlink(missing_ok=True)
 
+    def make_folder(self, path: str) -> None:
+        """See domain.ports.Files."""
+        Path(path).mkdir(parents=True, exist_ok=True, mode=0o700)
+
 
 class MemoryFiles:
     """Files in a dict."""
@@ -127,6 +131,9 @@ class MemoryFiles:
     def remove(self, path: str) -> None:
         """See domain.ports.Files."""
         self._files.pop(path, None)
+
+    def make_folder(self, path: str) -> None:
+        """See domain.ports.Files."""
 
 
 class FileLocks:

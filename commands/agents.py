@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from commands import documents
+from commands.brought import Brought, carried
 from commands.invocation import invocation
 from commands.surroundings import conversation
 from commands.wiring import Runtime
@@ -23,7 +23,8 @@ def agent_document(
     agent: str,
     controller: str,
     phrases: tuple[list[str], list[str]],
-    context: str | None,
+    brought: Brought,
+    thread: str,
     timeout: float,
 ) -> tuple[dict[str, Any], Chosen | None]:
     """The task input of a goal or a watched command, and how its profile was chosen, where it was not named.
@@ -33,7 +34,7 @@ def agent_document(
     argv = ["/bin/sh", "-c", shell] if shell is not None else list(invocation.tail or ())
     if bool(goal) and bool(argv):
         raise typer.BadParameter("give one of them: a goal, or a command")
-    profile, chosen = (_named(agent), None) if argv else _chosen(runtime, goal, agent)
+    profile, chosen = (_named(agent), None) if argv else _chosen(runtime, goal, agent, thread)
     payload: dict[str, Any] = {"cwd": str(Path.cwd())}
     cancel_on, finish_on = phrases
     if argv:
@@ -48,8 +49,7 @@ def agent_document(
     if controller:
         payload["controller"] = controller
         known_controller(runtime, controller)
-    if context is not None:
-        payload["context"] = _object(context)
+    payload |= carried(brought)
     if timeout:
         payload["timeout_s"] = timeout
     subject = " ".join(argv) or goal
@@ -61,30 +61,23 @@ def agent_document(
         "requested_adapter": AGENT,
         "requested_profile": profile,
     }
-    return document, chosen
+    return document | ({"thread": thread} if thread else {}), chosen
 
 
 def _named(agent: str) -> str:
     return agent if agent not in ("", "auto") else "watch"
 
 
-def _chosen(runtime: Runtime, goal: str, agent: str) -> tuple[str, Chosen | None]:
+def _chosen(runtime: Runtime, goal: str, agent: str, thread: str) -> tuple[str, Chosen | None]:
     """The profile for a goal; where it was chosen and not named, how."""
     if _named(agent) == agent:
         return agent, None
-    chosen = _route(runtime, goal, agent)
+    chosen = _route(runtime, goal, agent, thread)
     if chosen is not None:
         return chosen.routed.selected, chosen
     if agent == "auto":
         raise _nobody()
     return _named(agent), None
-
-
-def _object(context: str) -> dict[str, Any]:
-    given = documents.read(context, "--context")
-    if not isinstance(given, dict):
-        raise errors.Invalid(where="--context", why=f"expected an object, got {type(given).__name__}")
-    return given
 
 
 def known_controller(runtime: Runtime, name: str) -> None:

@@ -26,7 +26,7 @@ from domain.events import Put, Recorded
 from domain.ids import POLICY, text_of
 from domain.intake import check_text
 from domain.mind import Approval, Mind
-from domain.payload import Fact
+from domain.payload import Fact, Text
 from domain.ports import Log, RunView
 from domain.setup import Tool
 
@@ -50,6 +50,7 @@ class Who(NamedTuple):
     actor: str
     channel: str
     at_us: int
+    key: str = ""  # the same key twice is the same answer
 
 
 def asked(log: RunView, run: str, call: int | None) -> Asked:
@@ -89,6 +90,78 @@ def _refuse_resolved(log: RunView, run: str, call: int | None) -> None:
             raise errors.ApprovalResolved(call=data.call, run=run[:8], how=data.how, by=by)
 
 
+Answer = CallApproved | CallEdited | CallRejected | CallSettled
+
+
+class Under(NamedTuple):
+    """An answer that may have been given before under its key: to which call, and what makes it the same one."""
+
+    key: str
+    call: int | None
+    digest: str  # or its beginning, where one was named
+    same: Callable[[Answer], bool]
+
+
+class Given(NamedTuple):
+    """An answer that is in the log, and where."""
+
+    position: int
+    data: Answer
+
+    @property
+    def how(self) -> str:
+        """How it was put."""
+        return str(self.data.__struct_config__.tag).rpartition("_")[2]
+
+
+def given(log: RunView, run: str, wanted: Under) -> Given | None:
+    """The answer that was given under this key; None when there is none. Raises AnswerKeyConflict for another one."""
+    for event in log.stream(run) if wanted.key else ():
+        data = event.data
+        if isinstance(data, Answer) and data.key == wanted.key:
+            found = Given(event.position, data)
+            bound = "" if isinstance(data, CallSettled) else data.digest
+            if not (wanted.call in (None, data.call) and bound.startswith(wanted.digest) and wanted.same(data)):
+                raise errors.AnswerKeyConflict(key=wanted.key, how=found.how, position=found.position)
+            return found
+    return None
+
+
+def is_approval(log: RunView, run: str, data: Answer, note: str, *, standing: bool) -> bool:
+    """Whether an answer is a yes with these words, and with a standing one, or without."""
+    if not isinstance(data, CallApproved) or data.note != _words(note):
+        return False
+    made = (event.data for event in log.stream(POLICY) if isinstance(event.data, GrantMade))
+    return standing == any((grant.from_run, grant.from_call) == (run, data.call) for grant in made)
+
+
+def is_edit(log: RunView, run: str, data: Answer, document: object) -> bool:
+    """Whether an answer is a yes to these arguments."""
+    known = read_tip(log, run).state.mind
+    about = mind.watched(known, data.call) if known is not None else None
+    tool = known.setup.tool(about.tool) if known is not None and about is not None else None
+    if not isinstance(data, CallEdited) or not isinstance(document, dict) or tool is None:
+        return False
+    try:
+        return text_of(tools.canonical(tool, document)) == data.arguments
+    except tools.WrongInput:
+        return False
+
+
+def is_rejection(data: Answer, reason: str) -> bool:
+    """Whether an answer is a no for this reason."""
+    return isinstance(data, CallRejected) and data.reason == _words(reason)
+
+
+def is_settlement(data: Answer, note: str, *, happened: bool) -> bool:
+    """Whether an answer says the same of an effect, in the same words."""
+    return isinstance(data, CallSettled) and (data.happened, data.note) == (happened, _words(note))
+
+
+def _words(text: str) -> Text | None:
+    return text_of(text.encode()) if text else None
+
+
 class Scope(NamedTuple):
     """A standing grant that is made with an approval: until when, and for which arguments (path -> glob)."""
 
@@ -111,6 +184,7 @@ def approve(
             digest=found.approval.digest,
             channel=who.channel,
             note=text_of(texts["note"]) if note else None,
+            key=who.key,
         )
         return Happened(made, None, who.actor, texts)
 
@@ -138,6 +212,7 @@ def edit(log: Log, run: str, call: int | None, who: Who, document: object, *, di
             arguments=text_of(arguments),
             edited_digest=acting.digest(found.mind, tool, arguments),
             channel=who.channel,
+            key=who.key,
         )
         return Happened(made, None, who.actor, {"arguments": arguments})
 
@@ -168,7 +243,11 @@ def reject(log: Log, run: str, call: int | None, who: Who, reason: str, *, diges
     def fact(found: Asked) -> Happened:
         text = reason.encode()
         made = CallRejected(
-            call=found.approval.call, digest=found.approval.digest, channel=who.channel, reason=text_of(text)
+            call=found.approval.call,
+            digest=found.approval.digest,
+            channel=who.channel,
+            reason=text_of(text),
+            key=who.key,
         )
         return Happened(made, None, who.actor, {"reason": text})
 
@@ -270,7 +349,9 @@ def settle(log: Log, run: str, call: int | None, who: Who, *, happened: bool, no
                 what=f"run {run[:8]} has several effects of unknown outcome, name one: {names}"
             )
         texts = {"note": note.encode()} if note else {}
-        fact = CallSettled(call=found[0].call, happened=happened, note=text_of(texts["note"]) if note else None)
+        fact = CallSettled(
+            call=found[0].call, happened=happened, note=text_of(texts["note"]) if note else None, key=who.key
+        )
         _, put = advance(tip, [Happened(fact, None, who.actor, texts)], at_us=who.at_us, actor=who.actor)
         result = log.append([put])[0]
         if isinstance(result, errors.StreamConflict):

@@ -14,7 +14,7 @@ from commands.invocation import invocation
 # name -> (module, function, help)
 COMMANDS = {
     "do": ("work", "do", "Take in a task, run it here and follow it: `rt do -- ARGV`, or `rt do demo`."),
-    "intake": ("work", "intake", "Take in a task: a document, or `-- ARGV`."),
+    "intake": ("intakes", "intake", "Take in a task: a document, or `-- ARGV`."),
     "run-once": ("work", "run_once", "One dispatch cycle: recovery, then at most one run."),
     "work": ("work", "work", "Dispatch until stopped: Ctrl-C once drains, twice stops now."),
     "status": ("status", "status", "One screen: what waits for you, what runs, what comes next."),
@@ -32,6 +32,8 @@ COMMANDS = {
     "pause": ("tasks", "pause", "Stop claiming; running runs go on."),
     "resume": ("tasks", "resume", "Claim again."),
     "init": ("house", "init", "Make a home here: rt.toml and .rt."),
+    "seed": ("seeding", "seed", "Create workflows and queue tasks from one document."),
+    "health": ("health", "health", "Whether everything that is needed can be used: exit 0 or 1, for monitors."),
     "doctor": ("house", "doctor", "Check this machine, the home, the log and the projection."),
 }
 # name -> (module, group, help)
@@ -41,12 +43,18 @@ GROUPS = {
     "approval": ("approvals", "app", "What waits for a person."),
     "grant": ("approvals", "grants", "Standing grants."),
     "thread": ("threads", "app", "Conversations."),
+    "schedule": ("schedules", "app", "What brings work in again and again."),
+    "sensor": ("sensors", "app", "Facts from outside, told once."),
+    "workflow": ("workflows", "app", "State machines that create tasks and move on their outcomes."),
+    "bridge": ("bridge_commands", "app", "Payloads of other services, as tasks."),
+    "outbox": ("outbox", "app", "What goes out."),
     "memory": ("memories", "app", "What agents are told to remember."),
+    "adapter": ("adapters", "app", "Who runs tasks, and whether they can be used now."),
     "profile": ("profiles", "app", "Agents: who decides, with which tools, within which limits."),
     "log": ("logs", "app", "The log."),
     "projection": ("query", "projection", "The DuckDB tables."),
     "golden": ("replaying", "golden", "Recorded runs as tests."),
-    "config": ("house", "config", "The configuration."),
+    "config": ("config_commands", "app", "The configuration."),
     "help": ("house", "help_topics", "Reference pages."),
 }
 

@@ -1,7 +1,7 @@
 """Commands with which a person decides: approve, reject, settle, and what waits for them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import msgspec
@@ -13,8 +13,8 @@ from commands.recover import read_tip
 from commands.surroundings import grants as standing
 from commands.wiring import Runtime
 from domain import errors, mind
-from domain.agent_events import ApprovalRequested
-from domain.bounds import REASON_CHARS_MAX
+from domain.agent_events import ApprovalRequested, CallSettled
+from domain.bounds import KEY_CHARS_MAX, REASON_CHARS_MAX
 from domain.intake import check_text
 from domain.ports import RunView
 
@@ -22,6 +22,7 @@ app = typer.Typer(no_args_is_help=True)
 grants = typer.Typer(no_args_is_help=True)
 Call = Annotated[int | None, typer.Argument(metavar="[CALL]", help="Its number, where several wait.")]
 Digest = Annotated[str, typer.Option("--digest", help="Refuse unless exactly this is what waits.")]
+Key = Annotated[str, typer.Option("--key", help="The same key twice is the same answer.")]
 Note = Annotated[str, typer.Option("--note", help="For the record; the answer, where a question waits.")]
 _SHOWN = 70  # characters of a call in a list
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -39,6 +40,7 @@ def approve(
     match: Annotated[
         list[str] | None, typer.Option("--match", help="With --always-for: PATH=GLOB instead of these arguments.")
     ] = None,
+    key: Key = "",
     as_json: options.Json = False,
 ) -> None:
     """Say yes to exactly what waits."""
@@ -48,32 +50,27 @@ def approve(
     if edit is not None and (always_for or note):
         raise errors.Invalid(where="--edit", why="cannot be combined with --always-for or --note")
     runtime = invocation.runtime()
-    wanted = runtime.find_run(run)
-    who = _who(runtime)
-    if edit is not None:
-        position, found = answers.edit(
-            runtime.log,
-            wanted,
-            call,
-            who,
-            _edited(runtime, edit),
-            digest=_digest(runtime, wanted, call, digest),
-        )
-    else:
-        scope = None
-        if always_for:
-            until_us = who.at_us + int(seconds(always_for, "--always-for") * 1_000_000)
-            scope = answers.Scope(runtime.ids.new(), until_us, _match(runtime, wanted, call, match))
-        position, found = answers.approve(
-            runtime.log,
-            wanted,
-            call,
-            who,
-            digest=_digest(runtime, wanted, call, digest),
-            note=short(runtime, note, "--note"),
-            scope=scope,
-        )
-    _said(runtime, "edited" if edit is not None else "approved", wanted, found, position, as_json=as_json)
+    wanted, who, said = runtime.find_run(run), _who(runtime, key), short(runtime, note, "--note")
+    document = _edited(runtime, edit) if edit is not None else None
+
+    def give() -> None:
+        bound = _digest(runtime, wanted, call, digest)
+        if edit is not None:
+            position, found = answers.edit(runtime.log, wanted, call, who, document, digest=bound)
+        else:
+            scope = None
+            if always_for:
+                until_us = who.at_us + int(seconds(always_for, "--always-for") * 1_000_000)
+                scope = answers.Scope(runtime.ids.new(), until_us, _match(runtime, wanted, call, match))
+            position, found = answers.approve(runtime.log, wanted, call, who, digest=bound, note=said, scope=scope)
+        _said(runtime, "edited" if edit is not None else "approved", wanted, found, position, as_json=as_json)
+
+    def same(data: answers.Answer) -> bool:
+        if edit is not None:
+            return answers.is_edit(runtime.log, wanted, data, document)
+        return answers.is_approval(runtime.log, wanted, data, said, standing=bool(always_for))
+
+    _once(runtime, wanted, answers.Under(who.key, call, digest, same), give, as_json=as_json)
 
 
 def reject(
@@ -81,21 +78,21 @@ def reject(
     call: Call = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; the agent is told.")] = "",
     digest: Digest = "",
+    key: Key = "",
     as_json: options.Json = False,
 ) -> None:
     """Say no."""
     options.no_tail()
     runtime = invocation.runtime()
-    wanted = runtime.find_run(run)
-    position, found = answers.reject(
-        runtime.log,
-        wanted,
-        call,
-        _who(runtime),
-        short(runtime, reason, "--reason"),
-        digest=_digest(runtime, wanted, call, digest),
-    )
-    _said(runtime, "rejected", wanted, found, position, as_json=as_json)
+    wanted, who, said = runtime.find_run(run), _who(runtime, key), short(runtime, reason, "--reason")
+
+    def give() -> None:
+        bound = _digest(runtime, wanted, call, digest)
+        position, found = answers.reject(runtime.log, wanted, call, who, said, digest=bound)
+        _said(runtime, "rejected", wanted, found, position, as_json=as_json)
+
+    under = answers.Under(who.key, call, digest, lambda data: answers.is_rejection(data, said))
+    _once(runtime, wanted, under, give, as_json=as_json)
 
 
 def settle(
@@ -105,6 +102,7 @@ def settle(
         bool | None, typer.Option("--happened/--did-not-happen", help="What you found out; without it nothing is done.")
     ] = None,
     note: Note = "",
+    key: Key = "",
     as_json: options.Json = False,
 ) -> None:
     """Say whether an effect happened whose dispatcher died in the middle of it."""
@@ -112,16 +110,20 @@ def settle(
     if happened is None:
         raise errors.Invalid(where="--happened", why="find out and say --happened or --did-not-happen: nobody guesses")
     runtime = invocation.runtime()
-    wanted = runtime.find_run(run)
-    position, number = answers.settle(
-        runtime.log, wanted, call, _who(runtime), happened=happened, note=short(runtime, note, "--note")
-    )
-    runtime.close()
-    if as_json:
-        render.document("rt.settled.v1", {"run": wanted, "call": number, "happened": happened, "position": position})
-    else:
-        how = "happened" if happened else "did not happen, and will be done again"
-        render.out(f"recorded: call {number} of run {wanted[:8]} {how}, at position {position}")
+    wanted, who, said = runtime.find_run(run), _who(runtime, key), short(runtime, note, "--note")
+
+    def give() -> None:
+        position, number = answers.settle(runtime.log, wanted, call, who, happened=happened, note=said)
+        runtime.close()
+        if as_json:
+            values = {"run": wanted, "call": number, "happened": happened, "position": position}
+            render.document("rt.settled.v1", values)
+        else:
+            how = "happened" if happened else "did not happen, and will be done again"
+            render.out(f"recorded: call {number} of run {wanted[:8]} {how}, at position {position}")
+
+    under = answers.Under(who.key, call, "", lambda data: answers.is_settlement(data, said, happened=happened))
+    _once(runtime, wanted, under, give, as_json=as_json)
 
 
 @app.command("list", help="What waits for a person, oldest first.")
@@ -233,7 +235,7 @@ def _document(log: RunView, found: answers.Asked) -> tuple[int, dict[str, Any]]:
         "kind": approval.kind,
         "tool": approval.tool,
         "profile": setup.profile,
-        "requested_by": setup.controller.name,
+        "requested_by": found.mind.controller.name,
         "folder": (tool.cwd if tool is not None else "") or setup.cwd,
         "effect": tool.effect if tool is not None else "",
         "arguments": arguments,
@@ -346,8 +348,37 @@ def _edited(runtime: Runtime, edit: str) -> object:
     return document
 
 
-def _who(runtime: Runtime) -> answers.Who:
-    return answers.Who(runtime.actor, "cli", runtime.clock.now_us())
+def _who(runtime: Runtime, key: str = "") -> answers.Who:
+    if len(key) > KEY_CHARS_MAX:
+        raise errors.Invalid(where="--key", why=f"{len(key)} characters; at most {KEY_CHARS_MAX}")
+    return answers.Who(runtime.actor, "cli", runtime.clock.now_us(), short(runtime, key, "--key"))
+
+
+def _once(runtime: Runtime, run: str, under: answers.Under, give: Callable[[], None], *, as_json: bool) -> None:
+    """Give an answer, unless it was given before under its key: then say so."""
+    try:
+        already = answers.given(runtime.log, run, under)
+        if already is None:
+            give()
+            return
+    except (errors.ApprovalResolved, errors.ApprovalNotFound):
+        already = answers.given(runtime.log, run, under)  # somebody with the same key may have been faster
+        if already is None:
+            raise
+    runtime.close()
+    _repeated(run, already, as_json=as_json)
+
+
+def _repeated(run: str, already: answers.Given, *, as_json: bool) -> None:
+    position, data = already
+    if not as_json:
+        render.out(f"known: call {data.call} of run {run[:8]} was {already.how} at position {position}")
+        return
+    values = {"run": run, "call": data.call, "position": position, "deduplicated": True}
+    if isinstance(data, CallSettled):
+        render.document("rt.settled.v1", values | {"happened": data.happened})
+    else:
+        render.document("rt.decided.v1", values | {"decision": already.how, "digest": data.digest})
 
 
 def _said(runtime: Runtime, how: str, run: str, found: answers.Asked, position: int, *, as_json: bool) -> None:

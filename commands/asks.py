@@ -16,9 +16,8 @@ from domain.calls import HttpInput
 from domain.events import OutputAppended
 from domain.ids import text_of
 from domain.mind import Question
-from domain.payload import Fact
 from domain.ports import HttpFailed, Piece, Request
-from domain.setup import Model, Setup
+from domain.setup import Controller, Model
 
 _ACTOR = "controller:"
 _PAUSE_S_MAX = 86_400
@@ -39,8 +38,10 @@ def answered(
     return Happened(fact, None, _ACTOR + "model", {"answer": kept} if kept else {})
 
 
-class _Errand:
+class Errand:
     """Something that goes on in the event loop and ends in one fact."""
+
+    actor = "adapter:http"
 
     def __init__(self, world: World, ordinal: int, changed: Callable[[], None]) -> None:
         self.ordinal = ordinal
@@ -53,6 +54,20 @@ class _Errand:
 
     async def _go(self) -> Happened:
         raise NotImplementedError
+
+    def _returned(self, *, ok: bool, cause: str, result: str, wait_us: int = 0, whole: bool = False) -> Happened:
+        """The fact of what a tool brought back, without secrets and within its bound."""
+        most = ANSWER_STORED_BYTES_MAX if whole else 4 * OBSERVATION_CHARS_MAX
+        kept = self._world.secrets.text(result)[:most].encode("utf-8", "replace")
+        fact = ToolReturned(
+            call=self.ordinal,
+            ok=ok,
+            cause=cause,
+            result=text_of(kept),
+            duration_us=int((self._world.clock.monotonic_s() - self.started_s) * 1_000_000),
+            retry_after_us=wait_us,
+        )
+        return Happened(fact, None, self.actor, {"result": kept})
 
     def collect(self, now_s: float) -> list[Happened]:
         """What may be recorded now."""
@@ -78,20 +93,21 @@ class _Errand:
         """Forget it."""
 
 
-class ModelAsk(_Errand):
+class ModelAsk(Errand):
     """An answer of a chat endpoint. With a stream, its words are output as they come."""
 
     def __init__(
         self,
         world: World,
         question: Question,
-        setup: Setup,
+        controller: Controller,
         *,
+        shown: bool,
         salt: bytes,
         request: bytes,
         changed: Callable[[], None],
     ) -> None:
-        model = setup.controller.model
+        model = controller.model
         assert model is not None, "a controller that asks a model has one"
         self._model: Model = model
         self._question = question
@@ -99,9 +115,7 @@ class ModelAsk(_Errand):
         self._salt = salt
         self._changed = changed
         self._assembler = Assembler() if model.stream else None
-        self._words = (
-            Chunker(world.secrets, None, ANSWER_STORED_BYTES_MAX) if model.stream and setup.program == "chat" else None
-        )
+        self._words = Chunker(world.secrets, None, ANSWER_STORED_BYTES_MAX) if model.stream and shown else None
         self._stored = {"stdout": 0, "stderr": 0}
         super().__init__(world, question.ask, changed)
 
@@ -257,7 +271,7 @@ class ProcessAsk:
         self._world.processes.release(self._marker)
 
 
-class HttpCall(_Errand):
+class HttpCall(Errand):
     """One request of a tool."""
 
     def __init__(self, world: World, ordinal: int, wanted: HttpInput, *, key: str, changed: Callable[[], None]) -> None:
@@ -267,33 +281,31 @@ class HttpCall(_Errand):
 
     async def _go(self) -> Happened:
         wanted = self._wanted
+        headers = {"idempotency-key": self._key} | wanted.headers
+        if wanted.key_env:
+            key = self._world.environment.all().get(wanted.key_env, "")
+            if not key:
+                return self._returned(ok=False, cause="no_key", result=f"the variable {wanted.key_env} is not set")
+            headers["authorization"] = f"Bearer {key}"
         request = Request(
             method=wanted.method,
             url=wanted.url,
-            headers={"idempotency-key": self._key} | wanted.headers,
+            headers=headers,
             body=wanted.body.encode(),
             private=wanted.private,
             total_s=wanted.total_us / 1_000_000,
-            bytes_max=wanted.bytes_max,
+            bytes_max=min(wanted.bytes_max, ANSWER_STORED_BYTES_MAX) if wanted.whole else wanted.bytes_max,
         )
         try:
             response = await self._world.http.send(request)
         except HttpFailed as problem:
             return self._returned(ok=False, cause=problem.cause, result=str(problem))
         text = response.body.decode("utf-8", "replace")
-        ok = 200 <= response.status < 400  # noqa: PLR2004  # what HTTP calls success
-        return self._returned(ok=ok, cause="" if ok else f"http:{response.status}", result=text)
-
-    def _returned(self, *, ok: bool, cause: str, result: str) -> Happened:
-        kept = self._world.secrets.text(result)[: 4 * OBSERVATION_CHARS_MAX].encode("utf-8", "replace")
-        fact: Fact = ToolReturned(
-            call=self.ordinal,
-            ok=ok,
-            cause=cause,
-            result=text_of(kept),
-            duration_us=int((self._world.clock.monotonic_s() - self.started_s) * 1_000_000),
-        )
-        return Happened(fact, None, "adapter:http", {"result": kept})
+        most = 300 if wanted.whole else 400  # that an answer lies elsewhere is none, for nobody goes there
+        ok = 200 <= response.status < most  # noqa: PLR2004  # what HTTP calls success
+        wait_us = 0 if ok else retry_after_us(response.headers.get("retry-after", ""), self._world.clock.now_us())
+        cause = "" if ok else f"http:{response.status}"
+        return self._returned(ok=ok, cause=cause, result=text, wait_us=wait_us, whole=wanted.whole)
 
     def _ended(self) -> Happened:
         return self._returned(ok=False, cause="canceled", result="")

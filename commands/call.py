@@ -14,10 +14,19 @@ class OpenCall:
     """Reads a process and hands out its output, coalesced, and at last its exit. Offsets count stored bytes."""
 
     def __init__(  # what a call is made of
-        self, ordinal: int, marker: str, *, processes: Processes, chunker: Chunker, salt: bytes, started_s: float
+        self,
+        ordinal: int,
+        marker: str,
+        *,
+        processes: Processes,
+        chunker: Chunker,
+        salt: bytes,
+        started_s: float,
+        last_message_file: str = "",
     ) -> None:
         self.ordinal = ordinal
         self.marker = marker
+        self.last_message_file = last_message_file
         self.ending = False
         self.over = False
         self.started_s = started_s  # on the monotonic clock, for timeouts

@@ -10,10 +10,10 @@ from commands.invocation import invocation
 from domain import errors
 
 OLD_COMMANDS = {
-    "adapters": "rt doctor",
-    "healthcheck": "rt doctor",
+    "adapters": "rt adapter list",
+    "healthcheck": "rt health",
     "snapshot": "rt log export",
-    "seed-backlog": "rt intake",
+    "seed-backlog": "rt seed",
 }  # of the old runtime, where there is a new one
 _WITH_VALUE = {"--home", "--config", "--color", "--actor"}
 _FLAGS = {"-q", "--quiet", "--debug"}

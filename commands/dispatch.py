@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from commands import slots
 from commands.drive import Driver
+from commands.feeders import Feeders
 from commands.policy import note_policy
 from commands.recover import expire, recover
 from commands.world import World
@@ -31,6 +32,7 @@ class Dispatcher:
         self._stopping = False
         self._only = ""
         self._failed: BaseException | None = None
+        self._feeders = Feeders(world, self.id)
         self.driven = 0
 
     def drain(self) -> None:
@@ -65,11 +67,15 @@ class Dispatcher:
             await expire(self._world, self.id)
             if begin is not None:
                 await begin()
+            else:
+                await self._feeders.turn()
             while self._failed is None:
                 self._signal.clear()
                 if not self._draining and (most is None or self.driven < most):
                     await self._claim(most)
-                if not self._tasks and (self._draining or until()):
+                if not self._tasks and (
+                    self._draining or (until() and await self._is_quiet(begin is None) and until())
+                ):
                     break
                 await self._pause()
             if self._failed is not None:
@@ -78,6 +84,14 @@ class Dispatcher:
             follower.cancel()
             await self._end_all()
             self._world.liveness.drop(self.id)
+
+    async def _is_quiet(self, whole: bool) -> bool:  # noqa: FBT001  # whether it looks after more than one task
+        """Whether the feeders have nothing to do either."""
+        if not whole:
+            return True
+        await self._feeders.turn()
+        await self._feeders.settled()
+        return self._feeders.idle
 
     def take(self, task: Task, claim: Recorded | None) -> None:
         """Drive a task that this dispatcher claimed while it was taken in, or when its turn comes; claim no other."""
@@ -186,6 +200,8 @@ class Dispatcher:
             if tick % max(1, round(RECOVERY_CHECK_S / FOLLOW_POLL_S)) == 0:
                 await recover(self._world, self.id)
                 await expire(self._world, self.id)
+                if not self._only:
+                    await self._feeders.turn()
                 if not self._tasks:
                     self._world.log.idle()
 
@@ -193,5 +209,6 @@ class Dispatcher:
         """The dispatcher itself failed or was canceled: no process may outlive it."""
         for running in list(self._tasks):
             running.cancel()
+        await self._feeders.close()
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -9,13 +9,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from adapters.canonical import canonical
 from commands.effects import Effects
+from commands.preparing import NotReady, prepare
 from commands.surroundings import grants, surroundings
 from commands.world import World
 from domain import agents, bundle, errors
 from domain import run as core
 from domain.advance import Happened, Tip, advance, appended, catch_up, claimed
 from domain.agent_events import RunResumed
+from domain.bundle_parts import Compiled
 from domain.events import Blob, OutputAppended, Recorded, RunOwnerLost, RunRefused, TaskClaimed, TimerFired
 from domain.ids import output_stream, text_of
 from domain.task import Task
@@ -76,8 +79,8 @@ class Driver:
         return catch_up(claimed(events[0]), events[1:])
 
     async def _start(self) -> None:
-        compiled = self._compile()
-        texts = {"setup": compiled.setup} if compiled.setup else {}
+        compiled = await self._compile()
+        texts = {"setup": compiled.setup} if compiled.setup else compiled.read
         self._effects.call = compiled.call
         await self._record(Happened(compiled.fact, None, "", texts), texts=compiled.texts)
 
@@ -87,14 +90,25 @@ class Driver:
         book = msgspec.json.encode(agents.book(self._world.config, grants(log, self._world.clock.now_us())))
         await self._record(Happened(RunResumed(book=text_of(book)), None, "", {"book": book}))
 
-    def _compile(self) -> bundle.Compiled:
+    async def _compile(self) -> Compiled:
         try:
             payload = self._effects.payload = self._world.log.blob(self._task.task, self._task.payload)
+            ready = await prepare(self._world, self._task, self.state.run, payload)
+            prepared = None
+            if ready is not None:
+                prepared, self._effects.own_env = ready.prepared, ready.own_env
             around = surroundings(self._world, self._task)
-            return bundle.compile_run(self._task, payload, self._world.config, self._world.folder, around)
+            return bundle.compile_run(
+                self._task, payload, self._world.config, self._world.folder, around, prepared, canonical
+            )
+        except NotReady as problem:
+            return Compiled(fact=self._without_secrets(problem.fact))
         except (errors.RtError, ValueError, KeyError, TypeError) as problem:
             code = problem.code if isinstance(problem, errors.RtError) else type(problem).__name__
-            return bundle.Compiled(fact=RunRefused(cause="bundle_failed", message=code))
+            return Compiled(fact=RunRefused(cause="bundle_failed", message=code))
+
+    def _without_secrets(self, fact: RunRefused) -> RunRefused:
+        return msgspec.structs.replace(fact, message=self._world.secrets.text(fact.message)[:2_000])
 
     async def _turn(self) -> None:
         """Carry out what was asked for, then record what happened, or wait for it."""

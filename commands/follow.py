@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from commands import render
+from commands.items import event_document
 from domain.agent_events import (
     ApprovalClosed,
     ApprovalRequested,
@@ -56,11 +57,19 @@ class Printer:
                 self.tasks.append(event.stream)
             if isinstance(data, RunFinished):
                 self.ended += 1
-            if not self._quiet and (text := sentence(event)):
-                if self._open_line:
-                    render.raw(b"\n", stderr=True)
-                    self._open_line = False
-                render.note(text)
+            if not self._quiet:
+                self._tell(event)
+
+    def _tell(self, event: Recorded) -> None:
+        if render.style.logs_json:
+            known = event_document(event)  # which has no position yet: stream and version name it
+            del known["position"], known["caused_by"]
+            render.logged("rt.event.v1", known)
+        elif text := sentence(event):
+            if self._open_line:
+                render.raw(b"\n", stderr=True)
+                self._open_line = False
+            render.note(text)
 
     def _print(self, data: bytes, *, stderr: bool) -> None:
         if not self._output:

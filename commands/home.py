@@ -1,19 +1,18 @@
 """Where rt lives: the folder of the log, and the configuration beside it. Finding it creates nothing."""
 
-import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain import errors
-from domain.bounds import DOCUMENT_BYTES_MAX
 
 if TYPE_CHECKING:
     from domain.config import Config
 
 STATE = ".rt"
 CONFIG = "rt.toml"
+WARNINGS_SHOWN_MAX = 3  # of a configuration, by commands that are about something else
 
 
 class Home(NamedTuple):
@@ -62,43 +61,13 @@ def load_config(home: Home) -> "Config":
 
 
 def read_config(path: Path) -> "Config":
-    """A configuration file with its workspace, checked as a whole. Raises InvalidConfig."""
-    import tomllib
+    """A configuration file with all that it names, checked as a whole. Raises InvalidConfig."""
+    from commands.config_files import read
 
-    from domain.agent_checks import check
-    from domain.config import parse
-
-    try:
-        content = path.read_bytes()
-    except OSError as problem:
-        raise errors.InvalidConfig(where=str(path), why=f"cannot be read: {problem.strerror}") from None
-    if len(content) > DOCUMENT_BYTES_MAX:
-        raise errors.InvalidConfig(where=str(path), why=f"{len(content)} bytes; at most {DOCUMENT_BYTES_MAX}")
-    try:
-        text = content.decode("utf-8-sig")
-        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise errors.InvalidConfig(where=str(path), why=f"does not parse: {problem}") from None
-    config = parse(_with_workspace(document, path), path.name)
-    check(config, path.name)
-    return config
-
-
-def _with_workspace(document: object, path: Path) -> object:
-    """The document with what its workspace folder says; what stands in the file itself wins."""
-    if not isinstance(document, dict) or not isinstance(document.get("workspace"), str) or not document["workspace"]:
-        return document
-    from adapters.workspace import read
-    from domain.workspace import compile_workspace
-
-    made, warnings = compile_workspace(read(path.parent / document["workspace"]))
+    found = read(path)
+    warnings = found.loaded.warnings
+    if len(warnings) > WARNINGS_SHOWN_MAX:
+        warnings = (f"{path.name}: {len(warnings)} warnings; rt config check {path} tells them",)
     for text in warnings:
         sys.stderr.write(f"warning: {text}\n")
-    merged = dict(document)
-    for table, value in made.items():
-        own = document.get(table)
-        if isinstance(value, list):
-            merged[table] = [*(own or []), *value]
-        else:
-            merged[table] = value | own if isinstance(own, dict) else value
-    return merged
+    return found.config

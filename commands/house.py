@@ -1,11 +1,11 @@
-"""Commands about the house: init, doctor, config, and the reference pages of `rt help`."""
+"""Commands about the house: init, doctor, and the reference pages of `rt help`."""
 
 import os
 import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -17,7 +17,6 @@ from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
 
-config = typer.Typer(no_args_is_help=True)
 help_topics = typer.Typer(no_args_is_help=True)
 
 TEMPLATE = """\
@@ -182,38 +181,6 @@ def _log(runtime: Runtime) -> Iterator[Check]:
         "warning" if runtime.readable.paused() else "ok",
         "yes: rt resume" if runtime.readable.paused() else "no",
     )
-
-
-@config.command("show", help="The effective configuration, secrets masked.")
-def show(*, as_json: options.Json = False) -> None:
-    """Show the configuration."""
-    from domain.config import as_document
-
-    runtime = invocation.runtime(create=True)
-    document: dict[str, Any] = as_document(runtime.config)
-    if as_json:
-        render.document("rt.config.v1", {"file": str(runtime.home.config_file or "")} | document)
-        return
-    render.note(f"from {runtime.home.config_file or 'the defaults'}")
-    for name, value in document.items():
-        if isinstance(value, dict) and name != "adapters":
-            for key, inner in value.items():
-                render.out(f"{name}.{key} = {inner!r}")
-        else:
-            render.out(f"{name} = {value!r}")
-
-
-@config.command("check", help="Check the configuration: exit 2 with file and field when it is wrong.")
-def check(*, as_json: options.Json = False) -> None:
-    """Check the configuration."""
-    runtime = invocation.runtime(create=True)
-    known = runtime.config
-    runtime.secrets  # noqa: B018  # compiling them checks them
-    answer = {"file": str(runtime.home.config_file or ""), "adapters": ["command", *known.adapters]}
-    if as_json:
-        render.document("rt.config_check.v1", answer)
-    else:
-        render.out(f"good: {runtime.home.config_file or 'the defaults'}, adapters: {', '.join(answer['adapters'])}")
 
 
 EXIT_CODES = (

@@ -2,6 +2,9 @@
 
 from typing import Any, Literal
 
+import msgspec
+
+from commands import render
 from domain.agent_events import (
     ApprovalClosed,
     ApprovalRequested,
@@ -24,6 +27,7 @@ from domain.events import (
     ToolCallRequested,
     ToolExited,
     ToolNotStarted,
+    topic,
 )
 
 Kind = Literal[
@@ -60,6 +64,21 @@ def _of_people(event: Recorded) -> Kind:
             return "state"
         case _:
             return "event"
+
+
+def event_document(event: Recorded) -> dict[str, Any]:
+    """An event for programs."""
+    return {
+        "position": event.position,
+        "stream": event.stream,
+        "version": event.version,
+        "topic": topic(type(event.data)),
+        "at": render.moment_us(event.at_us),
+        "actor": event.actor,
+        "task": event.correlation,
+        "caused_by": event.caused_by,
+        "data": msgspec.to_builtins(event.data),
+    }
 
 
 def item(event: Recorded, document: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from adapters.log_read import ReadLog
 from commands import follow, options, render
 from commands.home import load_config
 from commands.invocation import invocation
-from commands.runs import event_document
+from commands.items import event_document
 from domain import errors
 from domain.bounds import FOLLOW_POLL_S, PAGE_EVENTS_MAX
 from domain.events import LossAccepted, Put, Recorded

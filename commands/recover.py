@@ -73,7 +73,7 @@ def _calls(tips: Sequence[Tip]) -> dict[str, ProcessIdentity | None]:
             identity = ProcessIdentity(pid=call.pid, start_ticks=call.start_ticks, boot_id=call.boot_id)
             found[marker(tip.state.run, call.ordinal)] = identity if call.pid else None
         mind = tip.state.mind
-        if mind is not None and mind.question is not None and mind.setup.controller.kind == "command":
+        if mind is not None and mind.question is not None and mind.asked.kind == "command":
             found[marker(tip.state.run, mind.question.ask)] = None  # its pid is not recorded; its marker finds it
     return found
 
@@ -82,7 +82,8 @@ async def _end(world: World, me: str, tip: Tip, killed: dict[str, int]) -> bool:
     count = sum(killed.get(marker(tip.state.run, call.ordinal), 0) for call in tip.state.calls)
     lost = RunOwnerLost(dispatcher=tip.state.dispatcher, cause="dispatcher_died", killed=count)
     for call in tip.state.calls:
-        world.files.remove(world.payload_file(marker(tip.state.run, call.ordinal)))
+        for path in world.private_files(marker(tip.state.run, call.ordinal)):
+            world.files.remove(path)
     _, put = advance(tip, [Happened(lost)], at_us=world.clock.now_us(), actor=f"system:{me}")
     try:
         await world.append(put)

@@ -34,6 +34,7 @@ class _Style:
 
     color: str = "auto"
     quiet: bool = False
+    logs_json: bool = False  # what is noted is for a collector of logs: an object a line
 
 
 style = _Style()
@@ -88,8 +89,18 @@ def out(text: str = "") -> None:
 
 def note(text: str, *, before: str = "") -> None:
     """A line on stderr about what is going on; `before` was made by `mark`."""
-    if not style.quiet:
+    if style.quiet:
+        return
+    if style.logs_json:
+        logged("rt.note.v1", {"text": text.strip()})
+    else:
         print(before + clean(text), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def logged(schema: str, value: Mapping[str, Any]) -> None:
+    """One JSON object on a line of stderr, for a collector of logs."""
+    sys.stderr.write(_line(schema, value))
+    sys.stderr.flush()
 
 
 def raw(data: bytes, *, stderr: bool = False) -> None:
@@ -105,9 +116,12 @@ def raw(data: bytes, *, stderr: bool = False) -> None:
 
 def document(schema: str, value: Mapping[str, Any]) -> None:
     """One JSON object on one line."""
-    text = json.dumps({"schema": schema} | dict(value), default=_plain, ensure_ascii=False)
-    sys.stdout.write(_tame(text) + "\n")
+    sys.stdout.write(_line(schema, value))
     sys.stdout.flush()
+
+
+def _line(schema: str, value: Mapping[str, Any]) -> str:
+    return _tame(json.dumps({"schema": schema} | dict(value), default=_plain, ensure_ascii=False)) + "\n"
 
 
 def _tame(text: str) -> str:

@@ -1,7 +1,7 @@
 """Commands that replay: runs of the log, and golden logs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,9 +38,19 @@ def replay(
     runtime = invocation.runtime()
     wanted = runtime.reader.recent_runs(-1) if every else [runtime.find_run(each) for each in run or ()]
     try:
-        replay_runs(runtime, wanted, summary=every, as_json=as_json, instead=_instead(runtime, other or []))
+        streams = _streams(runtime) if every else []
+        replay_runs(
+            runtime, wanted, summary=every, as_json=as_json, instead=_instead(runtime, other or []), streams=streams
+        )
     finally:
         runtime.close()
+
+
+def _streams(runtime: Runtime) -> list[tuple[str, str]]:
+    """Every workflow and schedule: kind and stream."""
+    from replays.nouns import KINDS
+
+    return [(kind, noun.stream) for kind in KINDS for noun in runtime.readable.nouns(kind)]
 
 
 def _instead(runtime: Runtime, other: list[str]) -> Instead | None:
@@ -61,30 +71,57 @@ def _instead(runtime: Runtime, other: list[str]) -> Instead | None:
     return instead(parts, str(runtime.home.folder))
 
 
-def replay_runs(
-    runtime: Runtime, wanted: list[str], *, summary: bool, as_json: bool, instead: "Instead | None" = None
+def replay_runs(  # what is replayed, and how it is shown
+    runtime: Runtime,
+    wanted: list[str],
+    *,
+    summary: bool,
+    as_json: bool,
+    instead: "Instead | None" = None,
+    streams: Sequence[tuple[str, str]] = (),
 ) -> int:
-    """Replay and show; 0. With `summary` only differences and a count are shown. Raises Diverged."""
-    from replays.replay import replay as replayed
-
-    diverged: list[str] = []
-    for each in wanted:
-        start_s = time.monotonic()
-        result = replayed(runtime.readable.run_events(each, bodies=True), runtime.readable.salt(each), instead)
-        took_s = time.monotonic() - start_s
-        if result.difference is not None:
-            diverged.append(each)
-        if as_json:
-            render.document("rt.replay.v1", _document(result, took_s))
-        elif result.difference is not None or not summary:
-            _show(result, took_s)
+    """Replay and show; 0. With `summary` only differences and counts are shown. Raises Diverged."""
+    diverged = [each for each in wanted if not _shown_run(runtime, each, instead, summary=summary, as_json=as_json)]
+    others = [name for kind, name in streams if not _shown_stream(runtime, kind, name, as_json=as_json)]
     if as_json:
-        render.document("rt.end.v1", {"count": len(wanted), "position": runtime.readable.head().position, "next": None})
+        count = len(wanted) + len(streams)
+        render.document("rt.end.v1", {"count": count, "position": runtime.readable.head().position, "next": None})
     elif summary:
         render.out(f"{len(wanted) - len(diverged)} of {len(wanted)} runs identical")
-    if diverged:
-        raise errors.Diverged(count=len(diverged), total=len(wanted), run=diverged[0][:8])
+        if streams:
+            render.out(f"{len(streams) - len(others)} of {len(streams)} workflows and schedules identical")
+    if diverged or others:
+        total = len(wanted) + len(streams)
+        raise errors.Diverged(count=len(diverged) + len(others), total=total, run=(diverged + others)[0][:8])
     return 0
+
+
+def _shown_run(runtime: Runtime, run: str, instead: "Instead | None", *, summary: bool, as_json: bool) -> bool:
+    """Whether a run is identical."""
+    from replays.replay import replay as replayed
+
+    start_s = time.monotonic()
+    result = replayed(runtime.readable.run_events(run, bodies=True), runtime.readable.salt(run), instead)
+    took_s = time.monotonic() - start_s
+    if as_json:
+        render.document("rt.replay.v1", _document(result, took_s))
+    elif result.difference is not None or not summary:
+        _show(result, took_s)
+    return result.difference is None
+
+
+def _shown_stream(runtime: Runtime, kind: str, stream: str, *, as_json: bool) -> bool:
+    """Whether a workflow or schedule is identical."""
+    from replays.nouns import replay_stream
+
+    start_s = time.monotonic()
+    result = replay_stream(kind, stream, runtime.readable.stream(stream))
+    if as_json:
+        render.document("rt.replay.v1", _document(result, time.monotonic() - start_s) | {"kind": kind})
+    elif result.difference is not None:
+        render.out(f"diverged: {kind} {stream[:8]}")
+        render.out(render.clean(str(result.difference)))
+    return result.difference is None
 
 
 def _document(result: Replayed, took_s: float) -> dict[str, Any]:

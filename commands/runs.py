@@ -8,6 +8,7 @@ import typer
 
 from commands import follow, options, render
 from commands.invocation import invocation
+from commands.items import event_document
 from commands.wiring import Runtime
 from domain import errors
 from domain.bounds import FOLLOW_POLL_S
@@ -110,25 +111,6 @@ def log(run: options.RunArgument, *, as_json: options.Json = False) -> None:
     if as_json:
         render.document("rt.end.v1", {"count": count, "position": runtime.readable.head().position, "next": None})
     runtime.close()
-
-
-def event_document(event: Recorded) -> dict[str, Any]:
-    """An event for programs."""
-    import msgspec
-
-    from domain.events import topic
-
-    return {
-        "position": event.position,
-        "stream": event.stream,
-        "version": event.version,
-        "topic": topic(type(event.data)),
-        "at": render.moment_us(event.at_us),
-        "actor": event.actor,
-        "task": event.correlation,
-        "caused_by": event.caused_by,
-        "data": msgspec.to_builtins(event.data),
-    }
 
 
 @app.command("output", help="What the run printed: the exact bytes into a pipe, cleaned onto a terminal.")

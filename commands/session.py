@@ -14,7 +14,9 @@ from commands.follow import Printer
 from commands.taking_in import Taken, announce, check, take_in
 from commands.wiring import Runtime
 from commands.world import Watch
+from domain import errors
 from domain.events import RunFinished
+from domain.policies import DENIED
 from domain.routed import Chosen
 from domain.task import CLAIMABLE, Status, Task
 
@@ -79,9 +81,11 @@ def _result(task: Task, position: int) -> dict[str, Any]:
 
 
 def exit_status(task: Task) -> int:
-    """0 completed, 8 waits for a person or for its time, 1 otherwise."""
+    """0 completed, 8 waits for a person or for its time, 6 denied by the policy, 1 otherwise."""
     if task.status is Status.COMPLETED:
         return 0
+    if task.cause == DENIED:
+        return errors.Refused.exit
     return 8 if task.status in CLAIMABLE | {Status.RUNNING, Status.WAITING_FOR_APPROVAL} else 1
 
 

@@ -15,7 +15,7 @@ from domain.agent_events import (
     ThreadMessage,
     ThreadRestarted,
 )
-from domain.bounds import MEMORIES_MAX, MEMORY_CHARS_MAX
+from domain.bounds import HISTORY_BYTES_MAX, HISTORY_MESSAGES_MAX, MEMORIES_MAX, MEMORY_CHARS_MAX
 from domain.config import Config
 from domain.events import RunFinished
 from domain.ids import POLICY, memory_stream, thread_stream
@@ -61,7 +61,7 @@ class Spoken(NamedTuple):
 
 def threads(log: LogView) -> list[str]:
     """The names of the threads, in the order in which they began."""
-    return [name for name in log.threads() if not _deleted(log, name)]
+    return [name for name in log.threads() if ":" not in name and not _deleted(log, name)]  # else a schedule's lane
 
 
 def _deleted(log: LogView, thread: str) -> bool:
@@ -113,16 +113,30 @@ def _answer(log: LogView, task: Task) -> str | None:
         return "[erased]"
 
 
-def history(log: LogView, thread: str, before: str, messages: int, size: int) -> tuple[tuple[Message, ...], int]:
-    """A thread's history for a run, bounded in messages and bytes, and how many messages are left out."""
+class History(NamedTuple):
+    """A thread's history for a run: what it is given, how many messages are left out, and the latest of those."""
+
+    kept: tuple[Message, ...] = ()
+    left_out: int = 0
+    older: tuple[Message, ...] = ()
+
+
+def history(log: LogView, thread: str, before: str, messages: int, size: int) -> History:
+    """A thread's history for a run, bounded in messages and bytes."""
     everything = [message for spoken in conversation(log, thread, before) for message in _said(spoken)]
+    kept = _latest(everything, messages, size)
+    rest = everything[: len(everything) - len(kept)]
+    return History(kept, len(rest), _latest(rest, HISTORY_MESSAGES_MAX, HISTORY_BYTES_MAX))
+
+
+def _latest(said: list[Message], messages: int, size: int) -> tuple[Message, ...]:
     kept: list[Message] = []
-    for message in reversed(everything):
+    for message in reversed(said):
         size -= len(message.content.encode())
         if len(kept) >= messages or size < 0:
             break
         kept.append(message)
-    return tuple(reversed(kept)), len(everything) - len(kept)
+    return tuple(reversed(kept))
 
 
 def _said(spoken: Spoken) -> list[Message]:
@@ -170,25 +184,21 @@ def surroundings(world: World, task: Task) -> bundle.Surroundings:
     if not bundle.is_agent(task, world.config):
         return bundle.ALONE
     log, now_us = world.log, world.clock.now_us()
-    profile = _profile(world.config, task)
-    said: tuple[Message, ...] = ()
-    left_out = 0
+    profile = bundle.profile_of(task, world.config)
+    said = History()
     if task.thread:
         limits = applied(agents.profile(world.config, profile)).limits
-        said, left_out = history(log, task.thread, task.task, limits.history_messages, limits.history_bytes)
+        said = history(log, task.thread, task.task, limits.history_messages, limits.history_bytes)
     return bundle.Surroundings(
         grants=grants(log, now_us),
         thread=task.thread,
-        history=said,
-        history_left_out=left_out,
+        history=said.kept,
+        history_left_out=said.left_out,
+        older=said.older,
         memory=_remembered(log, world.config, profile, task.thread, now_us),
         parent_run=task.parent_run,
         depth=task.depth,
     )
-
-
-def _profile(config: Config, task: Task) -> str:
-    return task.profile if task.profile in agents.profiles(config) else "watch"
 
 
 def _remembered(log: LogView, config: Config, profile: str, thread: str, now_us: int) -> tuple[str, ...]:

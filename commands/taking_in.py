@@ -1,5 +1,6 @@
 """One way in for every task: checked, freed of secrets, stored once, acknowledged when synced."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,7 +14,7 @@ from domain.bounds import RUN_DEPTH_MAX
 from domain.events import Blob, Put, Recorded, TaskClaimed, TaskQueued
 from domain.ids import keyed_task, text_of, thread_stream
 from domain.intake import Accepted, accept
-from domain.ports import LogView
+from domain.ports import LogView, Work
 from domain.routed import Chosen
 from domain.task import Status
 
@@ -28,14 +29,19 @@ class Taken(NamedTuple):
     claim: Recorded | None = None
 
 
-def check(runtime: Runtime, document: object, chosen: Chosen | None = None) -> Accepted:
-    """A task input as it may be stored. Raises Invalid; nothing is stored on an error."""
-    accepted = accept(document, runtime.config, runtime.clock.now_us(), chosen)
+def check(runtime: Runtime, document: object, chosen: Chosen | None = None, *, read: bool = False) -> Accepted:
+    """A task input as it may be stored. Raises Invalid; nothing is stored on an error. `read`: by `parse_json`."""
+    accepted = accept(document, runtime.config, runtime.clock.now_us(), chosen, read=read)
+    check_secrets(runtime, accepted)
+    return accepted
+
+
+def check_secrets(runtime: Runtime, accepted: Accepted) -> None:
+    """Refuse a task that holds the value of a registered secret. Raises Invalid."""
     text = accepted.payload.decode() + "\n" + msgspec.json.encode(accepted.event).decode()
     if runtime.secrets.text(text) != text:
         why = "contains the value of a registered secret; name the variable in the adapter's inherit_env instead"
         raise errors.Invalid(where="task", why=why)
-    return accepted
 
 
 def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Taken:
@@ -77,6 +83,97 @@ def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Ta
     if len(made) > 1 and isinstance(made[1].data, TaskClaimed):
         claim = msgspec.structs.replace(made[1], position=result[1])
     return Taken(task, accepted, deduplicated=False, position=result[-1], claim=claim)
+
+
+def take_in_many(
+    runtime: Runtime, given: Sequence[Accepted], *, together: bool = False
+) -> list[Taken | errors.RtError]:
+    """Append many tasks in one transaction, each whole or not at all; with `together` all of them or none."""
+    at_us = runtime.clock.now_us()
+    tasks = [keyed_task(each.key) if each.key else runtime.ids.new() for each in given]
+    if together:
+        return _together(runtime, given, tasks, at_us)
+    works: list[Work] = [_work(runtime, each, task, at_us) for each, task in zip(given, tasks, strict=True)]
+    results = runtime.log.append(works)
+    found: list[Taken | errors.RtError] = []
+    for task, accepted, result in zip(tasks, given, results, strict=True):
+        if isinstance(result, errors.StreamConflict) and accepted.key:
+            found.append(_or_error(runtime, task, accepted))
+        elif isinstance(result, errors.RtError):
+            found.append(result)
+        elif isinstance(result, Exception):
+            raise result
+        else:
+            found.append(Taken(task, accepted, deduplicated=False, position=result[-1]))
+    return found
+
+
+def _or_error(runtime: Runtime, task: str, accepted: Accepted) -> Taken | errors.RtError:
+    try:
+        return _known(runtime, task, accepted)
+    except errors.KeyConflict as problem:
+        return problem
+
+
+def _work(runtime: Runtime, accepted: Accepted, task: str, at_us: int) -> Work:
+    """A task without surroundings is a plain put: nothing has to be looked at."""
+    plain = not (accepted.event.thread or accepted.event.parent_run)
+
+    def work(view: LogView) -> Put:
+        event = _delegated(view, accepted.event)
+        made = [Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=event, correlation=task)]
+        if accepted.event.thread:
+            made.append(_message(view, runtime, accepted, task, at_us, -1))
+        return Put(events=tuple(made), blobs=tuple(Blob(task, text) for text in (accepted.payload, *accepted.texts)))
+
+    if not plain:
+        return work
+    event = Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=accepted.event, correlation=task)
+    return Put(events=(event,), blobs=tuple(Blob(task, text) for text in (accepted.payload, *accepted.texts)))
+
+
+def _together(
+    runtime: Runtime, given: Sequence[Accepted], tasks: Sequence[str], at_us: int
+) -> list[Taken | errors.RtError]:
+    """All of them in one put, without those that are there already. Raises what refused one, and so all."""
+    found: list[Taken | errors.RtError] = []
+
+    def work(view: LogView) -> Put:
+        found.clear()
+        new: dict[str, TaskQueued] = {}
+        puts: list[Put] = []
+        for accepted, task in zip(given, tasks, strict=True):
+            first = new.get(task) or (_first(view, task) if accepted.key else None)
+            if first is not None and _comparable(first) != _comparable(accepted.event):
+                raise errors.KeyConflict(key=accepted.key, task=task[:8])
+            found.append(Taken(task, accepted, deduplicated=first is not None, position=0))
+            if first is None:
+                new[task] = accepted.event
+                made = _work(runtime, accepted, task, at_us)
+                puts += [put for put in [made if isinstance(made, Put) else made(view)] if put is not None]
+        return _joined(puts)
+
+    result = runtime.log.append([work])[0]
+    if isinstance(result, Exception):
+        raise result
+    position = result[-1] if result else runtime.log.head().position
+    return [each._replace(position=position) for each in found if isinstance(each, Taken)]
+
+
+def _first(view: LogView, task: str) -> TaskQueued | None:
+    """How a task was taken in; None for one that is not there."""
+    events = view.stream(task)
+    return events[0].data if events and isinstance(events[0].data, TaskQueued) else None
+
+
+def _joined(puts: Sequence[Put]) -> Put:
+    """One put of many; what several of them add to a stream follows each other."""
+    last: dict[str, int] = {}
+    events: list[Recorded] = []
+    for event in (event for put in puts for event in put.events):
+        version = last[event.stream] = last.get(event.stream, event.version - 1) + 1
+        events.append(msgspec.structs.replace(event, version=version))
+    return Put(events=tuple(events), blobs=tuple(blob for put in puts for blob in put.blobs))
 
 
 def _delegated(view: LogView, event: TaskQueued) -> TaskQueued:
@@ -125,13 +222,13 @@ def _message(view: LogView, runtime: Runtime, accepted: Accepted, task: str, at_
 
 def _known(runtime: Runtime, task: str, accepted: Accepted) -> Taken:
     first = runtime.log.stream(task)[0]
-    if msgspec.structs.replace(accepted.event, due_at_us=0, depth=0, routing=None) != _asked_for(first):
+    if _comparable(accepted.event) != _comparable(first.data):
         raise errors.KeyConflict(key=accepted.key, task=task[:8])
     return Taken(task, accepted, deduplicated=True, position=first.position)
 
 
-def _asked_for(event: Recorded) -> Any:  # noqa: ANN401  # the queued event without what depends on when it came
-    return msgspec.structs.replace(event.data, due_at_us=0, depth=0, routing=None)
+def _comparable(event: Any) -> Any:  # noqa: ANN401  # the queued event without what depends on when it came
+    return msgspec.structs.replace(event, due_at_us=0, expires_us=0, depth=0, routing=None)
 
 
 def announce(runtime: Runtime) -> None:

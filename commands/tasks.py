@@ -1,8 +1,9 @@
 """Commands about tasks, and what an operator does to them."""
 
 import asyncio
+import contextlib
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -244,13 +245,46 @@ def _dispatching(runtime: Runtime, event: DispatchPaused | DispatchResumed, *, p
     return bool(result), position
 
 
-def pause(*, reason: options.Reason = "", as_json: options.Json = False) -> None:
+def pause(
+    *,
+    reason: options.Reason = "",
+    scope: Annotated[
+        str, typer.Option("--scope", help="claiming; feeders: schedules and sensors too; stop: cancels what runs too.")
+    ] = "claiming",
+    as_json: options.Json = False,
+) -> None:
     """Stop claiming."""
+    if scope not in _SCOPES:
+        raise errors.Invalid(where="--scope", why=f"{scope!r}: claiming, feeders or stop")
     runtime = invocation.runtime()
-    event = DispatchPaused(reason=_reason(runtime, reason))
+    log, now_us, actor = runtime.log, runtime.clock.now_us(), runtime.actor
+    event = DispatchPaused(reason=_reason(runtime, reason), scope=_SCOPES[scope])
+    running = [each.task for each in log.running()] if scope == "stop" else []
     changed, position = _dispatching(runtime, event, paused=True)
-    text = "paused: running runs go on, nothing new is claimed" if changed else "was paused already"
+    _cancel_all(runtime, running, now_us, actor)
+    text = _PAUSED[scope] if changed else "was paused already"
     _done("rt.pause.v1", text, {"paused": True, "changed": changed, "position": position}, as_json=as_json)
+
+
+_SCOPES: dict[str, Literal["claiming", "feeders", "stop"]] = {
+    "claiming": "claiming",
+    "feeders": "feeders",
+    "stop": "stop",
+}
+_PAUSED = {
+    "claiming": "paused: running runs go on, nothing new is claimed",
+    "feeders": "paused: running runs go on, nothing new is claimed, schedules and sensors rest",
+    "stop": "paused: what runs is asked to end, nothing new is claimed, schedules and sensors rest",
+}
+
+
+def _cancel_all(runtime: Runtime, running: list[str], now_us: int, actor: str) -> None:
+    """Ask what runs to end."""
+    for task in running:
+        with contextlib.suppress(errors.TaskStateRefused):  # over by now
+            cancel_task(runtime.log, task, now_us, actor, "dispatching was stopped")
+    if running:
+        runtime.close()
 
 
 def resume(*, as_json: options.Json = False) -> None:

@@ -67,15 +67,26 @@ class Runtime:
         """The log, for writing. Raises HomeNotFound when there is none yet."""
         from adapters.log_sqlite import SqliteLog
 
-        return SqliteLog(self.home.state)
+        return self._followed(SqliteLog(self.home.state))
+
+    def _followed(self, log: "SqliteLog") -> "SqliteLog":
+        from commands.following import Following
+
+        log.followed_by(Following(lambda: self.config, lambda: self.secrets))
+        return log
 
     def create_log(self) -> "SqliteLog":
         """The log, made where there is none."""
         from adapters.log_sqlite import SqliteLog
 
-        log = SqliteLog(self.home.state, create=True)
+        log = self._followed(SqliteLog(self.home.state, create=True))
         self.__dict__["log"] = log
         return log
+
+    def begin(self) -> None:
+        """Make the log of a home that has a configuration and no log yet."""
+        if self.home.config_file is not None:
+            self.create_log()
 
     @cached_property
     def readable(self) -> "ReadLog":

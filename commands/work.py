@@ -1,22 +1,19 @@
 """Commands that take work in and carry it out: do, intake, run-once, work."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import documents, options, render
+from commands import options, render
+from commands.brought import Brought
 from commands.invocation import invocation
-from commands.taking_in import announce, check, take_in
 from domain import errors
-from domain.config import BUILT_IN
+from domain.config import AGENT, BUILT_IN
 
 if TYPE_CHECKING:
     from commands.dispatch import Dispatcher
-    from commands.taking_in import Taken
     from commands.wiring import Runtime
-    from domain.intake import Accepted
-    from domain.routed import Chosen
 
 
 def do(  # the options of the everyday command
@@ -38,6 +35,13 @@ def do(  # the options of the everyday command
     context: Annotated[
         str | None, typer.Option("--context", help="An object for the agent: JSON, @file, or -.")
     ] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="An object that is handed on to the agent: JSON, @file, or -.")
+    ] = None,
+    files: Annotated[
+        list[str] | None, typer.Option("--file", help="A text file for the agent, as it is now; more than one is fine.")
+    ] = None,
+    thread: Annotated[str, typer.Option("--thread", help="A conversation that this belongs to.")] = "",
     as_json: options.Json = False,
 ) -> None:
     """Take in a task, run it here and follow it."""
@@ -46,39 +50,52 @@ def do(  # the options of the everyday command
 
         raise typer.Exit(demo.run(invocation.runtime(create=True), goal[1] if len(goal) > 1 else "retry", controller))
     runtime = invocation.runtime(create=True)
-    routes = runtime.config.routing
-    serves_goals = bool(routes.default or routes.rules or routes.model)
-    if cancel_on or finish_on or agent or controller or (goal and not adapter and serves_goals):
+    words = " ".join(goal or ())
+    brought = Brought(context, state, tuple(files or ()))
+    phrases = (cancel_on or [], finish_on or [])
+    from commands.session import run_here
+
+    wants_agent = bool(agent or controller or thread or any(phrases) or brought != Brought())
+    if wants_agent and adapter not in ("", AGENT):
+        why = "an agent serves this, and no other adapter; leave out --adapter, or what only an agent understands"
+        raise errors.Invalid(where="--adapter", why=why)
+    if wants_agent or (goal and not adapter and _routes(runtime)):
         from commands.agents import agent_document
 
         wanted, chosen = agent_document(
             runtime,
-            goal=" ".join(goal or ()),
+            goal=words,
             shell=shell,
             agent=agent,
             controller=controller,
-            phrases=(cancel_on or [], finish_on or []),
-            context=context,
+            phrases=phrases,
+            brought=brought,
+            thread=thread,
             timeout=timeout,
         )
-        from commands.session import run_here
-
         raise typer.Exit(run_here(runtime, wanted | {"max_attempts": attempts}, chosen, as_json=as_json))
-    payload = _payload(" ".join(goal or ()), shell, adapter)
+    document = _document(words, shell, adapter, timeout) | {"max_attempts": attempts}
+    raise typer.Exit(run_here(runtime, document, as_json=as_json))
+
+
+def _routes(runtime: "Runtime") -> bool:
+    """Whether the configuration says who serves goals in words."""
+    routes = runtime.config.routing
+    return bool(routes.default or routes.rules or routes.model)
+
+
+def _document(goal: str, shell: str | None, adapter: str, timeout: float) -> dict[str, Any]:
+    payload = _payload(goal, shell, adapter)
     if timeout:
         payload["timeout_s"] = timeout
     subject = " ".join(payload["argv"]) if "argv" in payload else shell or payload.get("objective", "")
-    document = {
+    return {
         "kind": "command" if "objective" not in payload else "goal",
         "source": "cli",
         "subject": "".join(each if each.isprintable() else " " for each in subject)[:200],
         "payload": payload,
-        "max_attempts": attempts,
         "requested_adapter": adapter or BUILT_IN,
     }
-    from commands.session import run_here
-
-    raise typer.Exit(run_here(runtime, document, as_json=as_json))
 
 
 def _payload(goal: str, shell: str | None, adapter: str) -> dict[str, Any]:
@@ -106,97 +123,6 @@ def _payload(goal: str, shell: str | None, adapter: str) -> dict[str, Any]:
     raise errors.Invalid(where="rt do", why="nothing to do; for example: rt do -- git log --stat")
 
 
-def intake(  # the fields of a task
-    document: Annotated[str | None, typer.Argument(metavar="[DOC]", help="JSON text, @file, or - for stdin.")] = None,
-    payload: Annotated[str | None, typer.Option("--payload", help="The payload: JSON text, @file, or -.")] = None,
-    goal: Annotated[str | None, typer.Option("--goal", help="A goal in words, for --adapter.")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="What sort of work it is.")] = None,
-    source: Annotated[str, typer.Option("--source", help="Where it comes from.")] = "cli",
-    subject: Annotated[str | None, typer.Option("--subject", help="One line for people.")] = None,
-    priority: Annotated[int | None, typer.Option("--priority", help="-1000 to 1000; larger is sooner.")] = None,
-    adapter: Annotated[str | None, typer.Option("--adapter", help="Who shall run it.")] = None,
-    profile: Annotated[str | None, typer.Option("--profile", help="An agent for the goal, or auto.")] = None,
-    attempts: Annotated[int | None, typer.Option("--attempts", help="Attempts allowed, 1 to 100.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="Not before this time.")] = None,
-    delay: Annotated[float | None, typer.Option("--in-minutes", help="Not before so many minutes from now.")] = None,
-    key: Annotated[str | None, typer.Option("--key", help="The same key twice is the same task.")] = None,
-    as_json: options.Json = False,
-) -> None:
-    """Take in a task."""
-    runtime = invocation.runtime(create=True)
-    if document is not None:
-        if any(each is not None for each in (payload, goal, kind, subject, invocation.tail)):
-            raise typer.BadParameter("a document brings its own fields; give either DOC or the options")
-        whole = documents.read(document, "task")
-    else:
-        content = _intake_payload(payload, goal)
-        whole = {"kind": kind or ("command" if "argv" in content else "goal"), "source": source, "payload": content}
-        if subject is None and "argv" in content:
-            subject = "".join(each if each.isprintable() else " " for each in " ".join(content["argv"]))[:200]
-    served, chosen = _served(runtime, profile, whole)
-    extra = {
-        "subject": subject,
-        "priority": priority,
-        "requested_adapter": adapter,
-        **served,
-        "max_attempts": attempts,
-        "available_at": at,
-        "schedule": None if delay is None else {"delay_minutes": delay},
-        "idempotency_key": key,
-    }
-    if isinstance(whole, dict):
-        whole = whole | {name: value for name, value in extra.items() if value is not None}
-    accepted = check(runtime, whole, chosen)
-    announce(runtime)
-    taken = take_in(runtime, accepted)
-    answer = {
-        "queued": True,
-        "task_id": taken.task,
-        "profile": accepted.event.profile,
-        "available_at": render.moment_us(accepted.event.due_at_us) if accepted.event.due_at_us else None,
-        "deduplicated": taken.deduplicated,
-        "ignored_keys": list(accepted.ignored_keys),
-        "position": taken.position,
-    }
-    runtime.close()
-    _queued(taken, accepted, answer, as_json=as_json)
-
-
-def _queued(taken: "Taken", accepted: "Accepted", answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        render.document("rt.intake.v1", answer)
-        return
-    render.out(f"{'known' if taken.deduplicated else 'queued'}: task {taken.task[:8]} at position {taken.position}")
-    if accepted.ignored_keys:
-        render.note(f"ignored keys: {', '.join(accepted.ignored_keys)}")
-
-
-def _served(runtime: "Runtime", profile: str | None, whole: object) -> "tuple[dict[str, Any], Chosen | None]":
-    """The fields by which an agent serves the task, and how it was chosen."""
-    if profile is None:
-        return {}, None
-    from commands.agents import routed_document
-
-    payload = whole.get("payload") if isinstance(whole, dict) else None
-    goal = payload.get("objective") or payload.get("goal") or "" if isinstance(payload, dict) else ""
-    made, chosen = routed_document(runtime, goal=str(goal), agent=profile)
-    return {name: made[name] for name in ("requested_adapter", "requested_profile")}, chosen
-
-
-def _intake_payload(payload: str | None, goal: str | None) -> dict[str, Any]:
-    given = [each for each in (payload, goal, invocation.tail) if each is not None]
-    if len(given) != 1:
-        raise errors.Invalid(where="rt intake", why="give one of: DOC, --payload DOC, --goal TEXT, -- ARGV")
-    if invocation.tail is not None:
-        return {"argv": list(invocation.tail), "cwd": str(Path.cwd())}
-    if goal is not None:
-        return {"objective": goal}
-    content = documents.read(payload or "", "task.payload")
-    if not isinstance(content, dict):
-        raise errors.Invalid(where="task.payload", why=f"expected an object, got {type(content).__name__}")
-    return content
-
-
 def run_once(
     fail_on_outcome: Annotated[bool, typer.Option("--fail-on-outcome", help="Exit 1 when the run failed.")] = False,
     as_json: options.Json = False,
@@ -208,6 +134,7 @@ def run_once(
 
     options.no_tail()
     runtime = invocation.runtime()
+    runtime.begin()
     shown = Printer(output=False, quiet=as_json)
 
     async def body(dispatcher: "Dispatcher") -> None:
@@ -235,6 +162,9 @@ def work(
         bool, typer.Option("--until-idle", help="Stop when nothing runs and nothing is due.")
     ] = False,
     concurrency: options.Concurrency = None,
+    log: Annotated[
+        Literal["text", "json"], typer.Option("--log", help="What stderr tells: text, or an object a line.")
+    ] = "text",
     as_json: options.Json = False,
 ) -> None:
     """Dispatch until stopped."""
@@ -244,7 +174,9 @@ def work(
 
     options.no_tail()
     runtime = invocation.runtime()
-    shown = Printer(output=False, quiet=as_json)
+    runtime.begin()
+    render.style.logs_json = log == "json"
+    shown = Printer(output=False, quiet=as_json and log == "text")
     slots = concurrency or runtime.config.work.concurrency
 
     def idle() -> bool:

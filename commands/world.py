@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ahocorasick_rs import BytesAhoCorasick
 
@@ -10,14 +12,18 @@ from adapters.redact import Secrets
 from domain import errors
 from domain.config import Config
 from domain.events import Recorded
-from domain.ports import Appended, Clock, Environment, Files, Http, Ids, Liveness, Log, Processes, Work, Writer
+from domain.ports import Appended, Aside, Clock, Environment, Files, Http, Ids, Liveness, Log, Processes, Work, Writer
+
+if TYPE_CHECKING:
+    from commands.probes import Probes
 
 _STORE_RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+
 
 Watch = Callable[[Sequence[Recorded]], None]  # told of what became durable
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class World:
     """The ports of one dispatcher, its configuration, and whom it tells."""
 
@@ -37,10 +43,34 @@ class World:
     urgent: BytesAhoCorasick | None
     watch: Watch
     warn: Callable[[str], None]
+    aside: Aside = asyncio.to_thread
+
+    @cached_property
+    def probes(self) -> "Probes":
+        """What is known of adapters."""
+        from commands.probes import Probes
+
+        return Probes(self)
+
+    @property
+    def artifacts(self) -> str:
+        """The managed folder of artifacts."""
+        from domain.agents import below
+
+        return below(self.folder, self.config.artifact_dir) if self.config.artifact_dir else f"{self.state}/artifacts"
+
+    @property
+    def private(self) -> str:
+        """The folder of the private files of calls that are open."""
+        return f"{self.state}/tmp"  # noqa: S108  # below our own folder
 
     def payload_file(self, marker: str) -> str:
         """Where a script finds its payload."""
-        return f"{self.state}/tmp/{marker}.json"  # noqa: S108  # below our own folder
+        return f"{self.private}/{marker}.json"
+
+    def private_files(self, marker: str) -> tuple[str, ...]:
+        """All that a call may have of its own."""
+        return tuple(f"{self.private}/{marker}.{kind}" for kind in ("json", "prompt", "last"))
 
     async def append(self, work: Work) -> Appended:
         """Append; a store that is full or busy is waited for: nothing was acknowledged, and nothing is lost."""

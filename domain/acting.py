@@ -4,9 +4,8 @@ import difflib
 
 import msgspec
 
-from domain import mind, policies, tools
+from domain import calls, mind, policies, tools
 from domain.agent_events import ApprovalRequested, BudgetReached, CallRefused
-from domain.calls import HttpInput
 from domain.events import CancelRequested, ToolCallRequested
 from domain.mind import Approval, Lost, Mind
 from domain.plan import Plan
@@ -113,9 +112,9 @@ def start(plan: Plan, ordinal: int, tool: Tool, arguments: bytes, repeats: int =
         ToolCallRequested(
             call=ordinal,
             tool=tool.name,
-            input=plan.text(msgspec.json.encode(described)),
+            input=plan.text(calls.encoded(described)),
             effect=tool.effect,
-            kind="http" if isinstance(described, HttpInput) else "process",
+            kind=tools.KINDS[type(described)],
             timeout_us=tool.timeout_us,
             repeats=repeats,
             digest=digest(plan.mind, tool, arguments),

@@ -6,9 +6,20 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from domain import errors, tools
-from domain.agent_config import MODELS, TOOLS, ControllerConfig, ModelConfig, PolicyConfig, ProfileConfig, ToolConfig
+from domain.agent_config import (
+    MODELS,
+    TOOLS,
+    ControllerConfig,
+    Middleware,
+    ModelConfig,
+    ModelFallback,
+    PolicyConfig,
+    ProfileConfig,
+    SummarizeHistory,
+    ToolConfig,
+)
 from domain.agents import controllers, profiles
-from domain.config import Config
+from domain.config import AGENT, BUILT_IN, Config
 from domain.policies import matches
 from domain.setup import Wanted
 
@@ -34,14 +45,39 @@ def _check_profile(config: Config, each: ProfileConfig, where: str) -> None:
     for wanted in each.approvals:
         _known(wanted, dict.fromkeys(each.tools), f"{where}.approvals", "tool of this profile")
     for at, item in enumerate(each.middleware):
-        for wanted in getattr(item, "tools", ()):
-            _known(wanted, dict.fromkeys(each.tools), f"{where}.middleware[{at}].tools", "tool of this profile")
+        _check_middleware(config, each, item, f"{where}.middleware[{at}]")
     if each.budgets.cost_usd and not _is_priced(config, each.controller):
         why = f"nobody can tell what {each.controller!r} costs: its model has no prices"
         raise errors.InvalidConfig(where=f"{where}.budgets.cost_usd", why=why)
     if each.program == "chat" and controllers(config)[each.controller].kind != "openai":
         why = "a chat needs a model: a controller of kind openai"
         raise errors.InvalidConfig(where=f"{where}.controller", why=why)
+
+
+def _check_middleware(config: Config, each: ProfileConfig, item: Middleware, where: str) -> None:
+    for wanted in getattr(item, "tools", ()):
+        _known(wanted, dict.fromkeys(each.tools), f"{where}.tools", "tool of this profile")
+    if isinstance(item, SummarizeHistory):
+        _check_summarizer(config, each, item, f"{where}.model")
+    if isinstance(item, ModelFallback):
+        for wanted in item.controllers:
+            _check_spare(config, each, wanted, f"{where}.controllers")
+
+
+def _check_spare(config: Config, each: ProfileConfig, wanted: str, where: str) -> None:
+    _known(wanted, controllers(config), where, "controller")
+    if each.budgets.cost_usd and not _is_priced(config, wanted):
+        raise errors.InvalidConfig(where=where, why=f"nobody can tell what {wanted!r} costs: its model has no prices")
+    if each.program == "chat" and controllers(config)[wanted].kind != "openai":
+        raise errors.InvalidConfig(where=where, why="a chat needs a model: a controller of kind openai")
+
+
+def _check_summarizer(config: Config, each: ProfileConfig, item: SummarizeHistory, where: str) -> None:
+    _known(item.model, controllers(config), where, "model")
+    if controllers(config)[item.model].kind != "openai":
+        raise errors.InvalidConfig(where=where, why=f"{item.model!r} is no model: only a model summarizes")
+    if each.budgets.cost_usd and not _is_priced(config, item.model):
+        raise errors.InvalidConfig(where=where, why=f"nobody can tell what {item.model!r} costs: it has no prices")
 
 
 def _is_priced(config: Config, controller: str) -> bool:
@@ -96,6 +132,7 @@ _TOOL_ONLY = {
     "ssh-command": ("hosts", "check_host_keys", "program", "working_dir", "inherit_env"),
     "http-request": ("hosts", "methods", "private", "max_bytes"),
     "ask-person": (),
+    "memory": (),
 }
 
 
@@ -169,6 +206,22 @@ def _check_http(tool: ToolConfig, where: str) -> None:
             raise errors.InvalidConfig(where=f"{where}.methods[{at}]", why=why)
 
 
+_ABOUT_CALLS = ("tool", "origin", "arguments", "cost_over_usd")
+_ABOUT_RUNS = ("adapter", "kind", "source")
+
+
+def _check_reach(each: PolicyConfig, where: str) -> None:
+    """A rule about runs matches what runs have, one about calls what calls have."""
+    idle = _ABOUT_CALLS if each.on == "run" else _ABOUT_RUNS
+    defaults = {field.name: field.default for field in msgspec.structs.fields(each)} | {"arguments": {}}
+    for name in idle:
+        if getattr(each, name) != defaults[name]:
+            raise errors.InvalidConfig(where=f"{where}.{name}", why=f"means nothing for a rule on {each.on}s")
+    if each.on == "run" and each.effect == "ask":
+        why = "a rule on runs says allow or deny; to ask a person, use rules on calls"
+        raise errors.InvalidConfig(where=f"{where}.effect", why=why)
+
+
 def _known(name: str, there: Mapping[str, object], where: str, what: str) -> None:
     if name not in there:
         raise errors.InvalidConfig(where=where, why=f"no {what} {name!r}; there are: {', '.join(there) or 'none'}")
@@ -190,10 +243,15 @@ def _check_policies(config: Config, source: str) -> None:
         ids.add(each.id)
         _meets(each.tool, TOOLS | config.tools, f"{where}.tool", "tool")
         _meets(each.profile, profiles(config), f"{where}.profile", "profile")
-        same = (each.tool, each.profile, each.origin, each.arguments, each.cost_over_usd)
+        _check_reach(each, where)
+        _meets(each.adapter, (AGENT, BUILT_IN, *config.adapters), f"{where}.adapter", "adapter")
+        same = (
+            each.tool, each.profile, each.origin, each.arguments, each.cost_over_usd, each.on, each.adapter, each.kind,
+            each.source,
+        )  # fmt: skip
         other = seen.setdefault(msgspec.json.encode(same, order="sorted"), each)
         if other.effect != each.effect:
-            why = f"{each.id!r} says {each.effect} where {other.id!r} says {other.effect}, for the same calls"
+            why = f"{each.id!r} says {each.effect} where {other.id!r} says {other.effect}, for the same {each.on}s"
             raise errors.InvalidConfig(where=where, why=why)
         if each.effect != "ask" and (each.expires_s or each.on_expire == "fail" or each.on_reject == "fail"):
             why = f"expires_s, on_expire and on_reject belong to rules that ask; this one says {each.effect}"

@@ -115,6 +115,10 @@ class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     expires_s: Seconds = 0
     on_expire: Literal["tell_agent", "fail"] = "tell_agent"
     on_reject: Literal["tell_agent", "fail"] = "tell_agent"
+    on: Literal["call", "run"] = "call"
+    adapter: str = "*"  # this and the next two: of rules about runs
+    kind: str = "*"
+    source: str = "*"
 
 
 class BudgetsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -191,14 +195,50 @@ class RetryMiddleware(
     attempts: Annotated[int, Meta(ge=0, le=20)]
 
 
-Middleware = TrimContext | TrimHistory | CallLimits | HumanApproval | Redaction | RetryMiddleware
+class ModelFallback(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="model-fallback", tag_field="kind"
+):
+    """Other controllers that decide, in this order, once the one before did not answer; each change is an event."""
+
+    controllers: Annotated[tuple[str, ...], Meta(min_length=1, max_length=4)]
+
+
+class SummarizeHistory(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="summarize-history", tag_field="kind"
+):
+    """Ask a model, once, for a summary of the messages that the history leaves out; the answer is recorded."""
+
+    model: str
+    chars: Annotated[int, Meta(ge=100, le=16_000)] = bounds.SUMMARY_CHARS_MAX
+
+
+Middleware = (
+    TrimContext
+    | TrimHistory
+    | CallLimits
+    | HumanApproval
+    | Redaction
+    | RetryMiddleware
+    | ModelFallback
+    | SummarizeHistory
+)
 
 
 class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An agent: who decides, with what, within which limits."""
 
     description: Words = ""
-    program: Literal["controller", "chat"] = "controller"
+    program: Literal["controller", "chat", "one_shot"] = "controller"
+    adapter: str = ""  # of a one_shot profile: who gets the prompt; default_adapter where none is named
+    style: Annotated[str, Meta(max_length=60)] = ""
+    role: Words = ""
+    skills: tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...] = ()
+    max_prompt_chars: Annotated[int, Meta(ge=2_000, le=bounds.PROMPT_CHARS_MAX)] = bounds.PROMPT_CHARS
+    follow_up_tasks: bool = False  # whether what its runs want done next becomes tasks
+    external_messages: bool = False  # whether what its runs want to tell others goes out
+    on_unverified: Literal["retry", "block"] = "retry"
+    autonomy: Literal["restricted", "trusted-vm"] = "trusted-vm"  # the most that an adapter is given
+    mcp: Literal["", "none"] = ""
     controller: str = "rules"
     tools: tuple[str, ...] = ("local-process",)
     prompt: tuple[Words, ...] = ()
@@ -235,6 +275,11 @@ class RoutingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 TOOLS: dict[str, ToolConfig] = {
     "local-process": ToolConfig(kind="local-process", description="Run a program of this machine."),
     "ask-person": ToolConfig(kind="ask-person", description="Ask a person a question and wait for the answer."),
+    "memory": ToolConfig(
+        kind="memory",
+        description="Remember a text under a key, recall what contains all words of a query, or forget a key.",
+        effect="idempotent",
+    ),
 }
 MODELS: dict[str, ModelConfig] = {
     "qwen": ModelConfig(
@@ -253,5 +298,6 @@ PROFILES: dict[str, ProfileConfig] = {
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
     PricesConfig, ModelConfig, RuleConfig, ControllerConfig, ToolConfig, PatternConfig, PatternsConfig,
     PolicyConfig, BudgetsConfig, LimitsConfig, TrimContext, TrimHistory,
-    CallLimits, HumanApproval, Redaction, RetryMiddleware, ProfileConfig, RouteConfig, RoutingConfig,
+    CallLimits, HumanApproval, Redaction, RetryMiddleware, ModelFallback,
+    SummarizeHistory, ProfileConfig, RouteConfig, RoutingConfig,
 )  # fmt: skip

@@ -17,6 +17,7 @@ class ControllerAsked(Consequence, frozen=True, kw_only=True, tag="run.controlle
     attempt: int
     reserved_tokens: int = 0
     reserved_nusd: int = 0  # billionths of a dollar
+    purpose: Literal["decision", "summary"] = "decision"
 
 
 class ControllerAnswered(Fact, frozen=True, kw_only=True, tag="run.controller_answered"):
@@ -29,6 +30,47 @@ class ControllerAnswered(Fact, frozen=True, kw_only=True, tag="run.controller_an
     answer: Text | None = None
     latency_us: int = 0
     retry_after_us: int = 0
+
+
+class RunDenied(Consequence, frozen=True, kw_only=True, tag="run.denied"):
+    """The policy of this moment denies the run as a whole; it does not go on."""
+
+    policy: str  # digest
+    rules: tuple[str, ...]
+    reason: str = ""
+
+
+class ControllerReplaced(Consequence, frozen=True, kw_only=True, tag="run.controller_replaced"):
+    """The controller did not answer; from here on the next of its profile's fallbacks decides."""
+
+    controller: str
+    by: str
+    errors: int
+
+
+class HistorySummarized(Consequence, frozen=True, kw_only=True, tag="run.history_summarized"):
+    """What became of the messages that did not fit: a summary, which is the answer, or why there is none."""
+
+    ask: int
+    messages: int
+    model: str
+    answer: Text | None = None
+    refused: str = ""
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    latency_us: int = 0
+    cost_nusd: int | None = None
+    prices: str = ""
+
+
+class ToolsDiscovered(Fact, frozen=True, kw_only=True, tag="run.tools_discovered"):
+    """A server of tools said what it has. `tools` is a list of {name, description, schema}; `schemas` digests each."""
+
+    TEXTS = ("tools",)
+
+    server: str
+    tools: Text
+    schemas: dict[str, str]  # tool -> SHA-256 of its canonical schema
 
 
 class DecisionMade(Consequence, frozen=True, kw_only=True, tag="run.decision_made"):
@@ -96,6 +138,7 @@ class CallApproved(Fact, frozen=True, kw_only=True, tag="run.call_approved"):
     digest: str
     channel: str
     note: Text | None = None
+    key: str = ""  # of the answer: the same key twice is the same answer
 
 
 class CallEdited(Fact, frozen=True, kw_only=True, tag="run.call_edited"):
@@ -109,6 +152,7 @@ class CallEdited(Fact, frozen=True, kw_only=True, tag="run.call_edited"):
     edited_digest: str
     channel: str
     note: Text | None = None
+    key: str = ""
 
 
 class CallRejected(Fact, frozen=True, kw_only=True, tag="run.call_rejected"):
@@ -120,6 +164,7 @@ class CallRejected(Fact, frozen=True, kw_only=True, tag="run.call_rejected"):
     digest: str
     channel: str
     reason: Text
+    key: str = ""
 
 
 class CallSettled(Fact, frozen=True, kw_only=True, tag="run.call_settled"):
@@ -130,6 +175,7 @@ class CallSettled(Fact, frozen=True, kw_only=True, tag="run.call_settled"):
     call: int
     happened: bool
     note: Text | None = None
+    key: str = ""
 
 
 class ToolReturned(Fact, frozen=True, kw_only=True, tag="run.tool_returned"):
@@ -142,6 +188,7 @@ class ToolReturned(Fact, frozen=True, kw_only=True, tag="run.tool_returned"):
     cause: str = ""
     result: Text | None = None
     duration_us: int = 0
+    retry_after_us: int = 0  # what a server asks for
 
 
 class RunResumed(Fact, frozen=True, kw_only=True, tag="run.resumed"):
@@ -228,6 +275,7 @@ class MemoryKept(Fact, frozen=True, kw_only=True, tag="memory.kept"):
     text: Text
     from_run: str = ""
     expires_us: int = 0
+    from_call: int = 0
 
 
 class MemoryForgotten(Fact, frozen=True, kw_only=True, tag="memory.forgotten"):
@@ -237,11 +285,17 @@ class MemoryForgotten(Fact, frozen=True, kw_only=True, tag="memory.forgotten"):
     scope: Literal["workspace", "agent", "thread", "user"]
     owner: str
     reason: str = ""
+    from_run: str = ""
+    from_call: int = 0
 
 
 AgentRunEvent = (
     ControllerAsked
     | ControllerAnswered
+    | RunDenied
+    | ControllerReplaced
+    | HistorySummarized
+    | ToolsDiscovered
     | DecisionMade
     | CallRefused
     | ApprovalRequested

@@ -20,11 +20,12 @@ from domain.agent_config import (
 )
 from domain.bounds import CONTROLLER_RETRY_S_MAX
 from domain.config import Config, to_us
-from domain.middleware import applied, hidden, humans, retries
+from domain.middleware import applied, fallbacks, hidden, humans, retries, summarizer
 from domain.setup import (
     Book,
     Budgets,
     Controller,
+    File,
     Grant,
     Limits,
     Message,
@@ -67,7 +68,13 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""  # where relative paths of the configuration begin
     history: tuple[Message, ...] = ()
     history_left_out: int = 0
+    older: tuple[Message, ...] = ()
     memory: tuple[str, ...] = ()
+    state: dict[str, Any] = {}
+    files: tuple[File, ...] = ()
+    kind: str = ""
+    source: str = ""
+    thread: str = ""
 
 
 def given(payload: Mapping[str, Any], description: str, folder: str) -> Given:
@@ -87,6 +94,8 @@ def given(payload: Mapping[str, Any], description: str, folder: str) -> Given:
         urgent=tuple(payload["cancel_on"]) if "cancel_on" in payload else None,
         milestones=tuple(payload["finish_on"]) if "finish_on" in payload else None,
         context=dict(payload.get("context", {})),
+        state=dict(payload.get("state", {})),
+        files=msgspec.convert(payload.get("files", []), tuple[File, ...]),
         cwd=below(folder, cwd),
         folder=folder,
     )
@@ -111,6 +120,9 @@ def setup(config: Config, name: str, task: Given, grants: tuple[Grant, ...] = ()
     denied = [tool for tool, each in (TOOLS | config.tools).items() if each.approval == "deny"]
     chosen = applied(profile(config, name), denied)
     controller = task.controller or chosen.controller
+    spares = () if task.controller else fallbacks(chosen)
+    summary = summarizer(chosen) if task.history_left_out else None
+    assert chosen.program != "one_shot", "such a profile is run by an adapter"
     return Setup(
         program=chosen.program,
         goal=task.goal,
@@ -135,6 +147,15 @@ def setup(config: Config, name: str, task: Given, grants: tuple[Grant, ...] = ()
         memory=task.memory,
         context=task.context,
         cwd=task.cwd,
+        spares=tuple(_controller(config, each, retries(chosen), task.folder) for each in spares),
+        summarizer=_controller(config, summary.model, 0, task.folder) if summary else None,
+        older=task.older if summary else (),
+        summary_chars=summary.chars if summary else 0,
+        state=task.state,
+        files=task.files,
+        kind=task.kind,
+        source=task.source,
+        thread=task.thread,
     )
 
 
@@ -266,4 +287,8 @@ def _policy(each: PolicyConfig) -> PolicyRule:
         expires_us=to_us(each.expires_s),
         on_expire=each.on_expire,
         on_reject=each.on_reject,
+        on=each.on,
+        adapter=each.adapter,
+        kind=each.kind,
+        source=each.source,
     )

@@ -5,28 +5,23 @@ from typing import Any
 
 import msgspec
 
-from domain import agents, errors
+from domain import agents, calls, errors, policies
+from domain import brief as briefs
 from domain import setup as setups
-from domain.bounds import PAYLOAD_ENV_BYTES_MAX
+from domain.bounds import HINT_REFUNDS_MAX, HINT_S_MAX, PAYLOAD_ENV_BYTES_MAX
+from domain.brief import Brief
+from domain.bundle_parts import Compiled, policy_of
 from domain.calls import CallInput
-from domain.config import AGENT, BUILT_IN, Adapter, Config, to_us
-from domain.events import Policy, RunRefused, RunStarted
+from domain.config import AGENT, BUILT_IN, Adapter, Config, runs_as
+from domain.events import RunRefused, RunStarted
 from domain.ids import effect_key, text_of
+from domain.prompted import Canonical, Prepared, compile_prompted
 from domain.run_state import Run
 from domain.setup import Grant, Message
 from domain.task import Task
 
 BASE_ENV = ("PATH", "HOME", "LANG", "TMPDIR", "TERM", "USER", "LOGNAME", "SHELL", "TZ")  # and LC_*
 _COMMAND = Adapter(command=BUILT_IN, outcome="exit", timeout_s=0)
-
-
-class Compiled(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle ready to be recorded: the fact, and the texts that it names."""
-
-    fact: RunStarted | RunRefused
-    texts: tuple[bytes, ...] = ()
-    call: CallInput | None = None
-    setup: bytes = b""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +31,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     thread: str = ""
     history: tuple[Message, ...] = ()
     history_left_out: int = 0
+    older: tuple[Message, ...] = ()  # the latest of those that are left out, for a summary
     memory: tuple[str, ...] = ()
     parent_run: str = ""
     depth: int = 0
@@ -46,27 +42,49 @@ ALONE = Surroundings()
 
 def is_agent(task: Task, config: Config) -> bool:
     """Whether a task is run by a profile."""
-    adapter = task.adapter or (AGENT if task.profile in agents.profiles(config) else config.default_adapter)
-    return adapter == AGENT
+    return runs_as(config, task.adapter, task.profile) == AGENT
 
 
-def compile_run(
-    task: Task, stored_payload: bytes, config: Config, folder: str, around: Surroundings = ALONE
+def profile_of(task: Task, config: Config) -> str:
+    """The profile of a task; an agent without one watches a command."""
+    found = task.profile or config.default_profile
+    return found or ("watch" if is_agent(task, config) else "")
+
+
+def compile_run(  # noqa: PLR0913, PLR0917  # what a bundle is made of
+    task: Task,
+    stored_payload: bytes,
+    config: Config,
+    folder: str,
+    around: Surroundings = ALONE,
+    prepared: Prepared | None = None,
+    canonical: Canonical | None = None,
 ) -> Compiled:
-    """The bundle of a task's next run. `folder` is where relative paths of the configuration begin."""
+    """The bundle of a task's next run. `folder` is where relative paths of the configuration begin.
+
+    What gets a prompt needs to be prepared: see `domain.prompted`.
+    """
+    wanted = runs_as(config, task.adapter, task.profile)
+    name = wanted if prepared is None else prepared.choice.selected
+    for each in dict.fromkeys((wanted, name)):  # what stands in for a denied adapter is denied too, and the reverse
+        denied = _denied(task, config, each)
+        if denied is not None:
+            return Compiled(fact=denied)
     if is_agent(task, config):
         return _agent(task, stored_payload, config, folder, around)
-    name = task.adapter or config.default_adapter
     adapter = _COMMAND if name == BUILT_IN else config.adapters.get(name)
     if adapter is None:
         known = ", ".join([BUILT_IN, *config.adapters])
         return Compiled(fact=RunRefused(cause="adapter_not_found", message=f"no adapter {name!r}; configured: {known}"))
+    if prepared is not None and adapter.kind != "script":
+        assert canonical is not None, "the bundle of a prompt has a canonical form"
+        return compile_prompted(task, stored_payload, config, folder, prepared, canonical)
     payload: dict[str, Any] = msgspec.json.decode(stored_payload)["payload"]
     made = _command(payload, folder) if name == BUILT_IN else _script(name, adapter, payload, folder)
     if isinstance(made, RunRefused):
         return Compiled(fact=made)
-    policy = _policy(adapter, config, float(payload.get("timeout_s", 0)) or adapter.timeout_s)
-    call = msgspec.json.encode(made)
+    policy = policy_of(adapter, config, float(payload.get("timeout_s", 0)) or adapter.timeout_s)
+    call = calls.encoded(made)
     document = {
         "bundle_version": "2",
         "task": {"task_id": task.task, "kind": task.kind, "source": task.source, "payload_sha256": task.payload.sha256},
@@ -75,22 +93,67 @@ def compile_run(
         "policy": policy,
     }
     bundle = msgspec.json.encode(document, order="sorted")
-    fact = RunStarted(program="one_shot", adapter=name, bundle=text_of(bundle), call=text_of(call), policy=policy)
-    return Compiled(fact=fact, texts=(bundle, call), call=made)
+    judged = b""
+    if prepared is not None and adapter.outcome == "json":  # else there is no claim to look at
+        judged = briefs.encode(_judged(prepared, payload, config, adapter))
+    fact = RunStarted(
+        program="one_shot",
+        adapter=name,
+        bundle=text_of(bundle),
+        call=text_of(call),
+        policy=policy,
+        brief=text_of(judged) if judged else None,
+        choice=prepared.choice if prepared is not None and len(prepared.choice.chain) > 1 else None,
+    )
+    return Compiled(fact=fact, texts=(bundle, call), call=made, read={"brief": judged} if judged else {})
+
+
+def _judged(prepared: Prepared, payload: dict[str, Any], config: Config, adapter: Adapter) -> Brief:
+    """What a script that reports an outcome is judged by: what it claims is looked at, as everybody's is."""
+    return Brief(
+        reader="script",
+        payload=briefs.about_artifacts(payload),
+        where=prepared.where,
+        before=prepared.before,
+        blocked_phrases=config.blocked_phrases,
+        hint_service=adapter.retry_hint_service,
+        hint_most_s=HINT_S_MAX,
+        hint_refunds_max=HINT_REFUNDS_MAX,
+        echo=False,
+    )
+
+
+def _denied(task: Task, config: Config, adapter: str) -> RunRefused | None:
+    """What the rules about runs say; the run is then recorded as refused, with the reasons."""
+    profile = profile_of(task, config)
+    wish = policies.RunWish(profile=profile, adapter=adapter, kind=task.kind, source=task.source)
+    book = agents.book(config)
+    verdict = policies.admits(book, wish)
+    if verdict.effect != "deny":
+        return None
+    message = f"{verdict.reason} (rules {', '.join(verdict.rules)} of policy {policies.digest_of(book)[:12]})"
+    return RunRefused(cause=policies.DENIED, message=message)
 
 
 def _agent(task: Task, stored_payload: bytes, config: Config, folder: str, around: Surroundings) -> Compiled:
     stored = msgspec.json.decode(stored_payload)
     given = agents.given(stored["payload"], stored["description"], folder)
     given = msgspec.structs.replace(
-        given, history=around.history, history_left_out=around.history_left_out, memory=around.memory
+        given,
+        history=around.history,
+        history_left_out=around.history_left_out,
+        older=around.older,
+        memory=around.memory,
+        kind=task.kind,
+        source=task.source,
+        thread=around.thread,
     )
     try:
-        made = agents.setup(config, task.profile or "watch", given, around.grants)
+        made = agents.setup(config, profile_of(task, config), given, around.grants)
     except errors.UnknownProfile as problem:
         return Compiled(fact=RunRefused(cause="profile_not_found", message=str(problem)))
     document = setups.encode(made)
-    policy = _policy(_COMMAND, config, float(stored["payload"].get("timeout_s", 0)))
+    policy = policy_of(_COMMAND, config, float(stored["payload"].get("timeout_s", 0)))
     bundle = msgspec.json.encode(
         {
             "bundle_version": "2",
@@ -147,30 +210,25 @@ def _script(name: str, adapter: Adapter, payload: dict[str, Any], folder: str) -
     )
 
 
-def _policy(adapter: Adapter, config: Config, timeout_s: float) -> Policy:
-    return Policy(
-        outcome=adapter.outcome,
-        effect=adapter.effect,
-        timeout_us=to_us(timeout_s),
-        grace_us=to_us(config.work.kill_grace_s),
-        output_bytes_max=config.work.output_max_bytes,
-        backoff_base_us=to_us(config.retry.backoff_s),
-        backoff_max_us=to_us(config.retry.backoff_max_s),
-        exit_retryable=adapter.exit_retryable,
-        exit_permanent=adapter.exit_permanent,
-    )
-
-
 def child_environment(
-    call: CallInput, config: Config, environ: Mapping[str, str], task: Mapping[str, str]
+    call: CallInput,
+    config: Config,
+    environ: Mapping[str, str],
+    task: Mapping[str, str],
+    own: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The whole environment of a call: an allow-list, what the adapter names, and the task's variables on top."""
+    """The whole environment of a call: an allow-list, what the adapter names, and the task's variables on top.
+
+    `own` is what its env file and its own variables say, references resolved; None: its variables as they are.
+    """
     chosen: dict[str, str]
     if call.inherit_env == "all":
         chosen = dict(environ)
     else:
         names = {*BASE_ENV, *call.inherit_env}
         chosen = {name: value for name, value in environ.items() if name in names or name.startswith("LC_")}
+    if own is not None:
+        return chosen | dict(own) | dict(task)
     adapter = config.adapters.get(call.adapter)
     if adapter is not None:
         chosen |= {name: value for name, value in adapter.env.items() if name in call.adapter_env}

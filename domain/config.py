@@ -12,6 +12,7 @@ from domain import bounds, errors
 from domain.agent_config import (
     MODELS,
     NAME,
+    PROFILES,
     STRUCTS,
     ControllerConfig,
     ModelConfig,
@@ -23,6 +24,8 @@ from domain.agent_config import (
     ToolConfig,
     Variable,
 )
+from domain.work_config import STRUCTS as WORK_STRUCTS
+from domain.work_config import BridgeConfig, CredentialsConfig, NotifyConfig, OutboxConfig, SensorConfig
 
 ExitCode = Annotated[int, Meta(ge=1, le=255)]
 
@@ -50,12 +53,17 @@ class SecretSources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: tuple[Variable, ...] = ()
 
 
-class Adapter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A script adapter: a program on this machine and how its end is read."""
+AdapterKind = Literal["script", "codex", "claude-code", "hermes-agent", "cli", "ollama", "openai"]
+CLIS: tuple[AdapterKind, ...] = ("codex", "claude-code", "hermes-agent", "cli")
+MODELS_ALONE: tuple[AdapterKind, ...] = ("ollama", "openai")
 
-    kind: Literal["script"] = "script"
-    command: Annotated[str, Meta(min_length=1, max_length=4096)]
-    args: tuple[str, ...] = ()
+
+class Adapter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who runs a task: a program, the command line of a coding agent, or a model; and how its end is read."""
+
+    kind: AdapterKind = "script"
+    command: Annotated[str, Meta(max_length=4096)] = ""  # default: the name that the kind's program has
+    args: tuple[str, ...] = ()  # of a cli: with {model}, {cwd}, {prompt}, {prompt_file}, {last_message}
     timeout_s: Seconds = 60.0
     working_dir: str = ""  # default: the folder of the file that declares the adapter
     env: dict[Variable, str] = {}
@@ -64,15 +72,47 @@ class Adapter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     effect: Literal["idempotent", "once"] = "idempotent"
     allow_task_args: bool = False
     allow_task_options: bool = False
+    allow_task_cwd: bool = False  # also a folder outside of the working one
     exit_retryable: tuple[ExitCode, ...] = (75,)
     exit_permanent: tuple[ExitCode, ...] = (64, 77, 126, 127)
+    env_file: str = ""
+    env_file_optional: bool = False
+    fallback: str = ""  # the adapter that is taken where this one is not healthy
+    fallback_wider: bool = False  # also where that one may do more than this one
+    retry_hint_service: str = ""
+    probe: bool = True
+    # of coding agents
+    model: Annotated[str, Meta(max_length=200)] = ""
+    sandbox: Literal["read-only", "workspace-write", "danger-full-access"] = "workspace-write"
+    autonomy: Literal["restricted", "trusted-vm"] = "restricted"
+    settings_file: str = ""
+    provider_id: str = ""
+    provider_name: str = ""
+    provider_base_url: str = ""
+    provider_requires_openai_auth: bool = False
+    mcp: Literal["", "none"] = ""
+    prompt_by: Literal["", "stdin", "argument", "file"] = ""
+    stream: bool = False
+    answer: Literal["stdout", "last_message", "json", "stream-json"] = "stdout"
+    # of models
+    endpoint: Annotated[str, Meta(max_length=2_000)] = ""
+    key_env: Variable | Literal[""] = ""
+    private: bool = False
+    max_bytes: Annotated[int, Meta(ge=1, le=64 * bounds.MIB)] = bounds.MIB
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be configured; each field has a default."""
 
     runtime_name: Annotated[str, Meta(min_length=1, max_length=200)] = "rt"
+    runtime_policy: Annotated[str, Meta(max_length=20_000)] = ""
     default_adapter: str = "command"
+    default_profile: str = ""
+    artifact_dir: str = ""  # default: artifacts in the folder of the log
+    constitution: dict[Name, str] = {}  # soul, purpose, …: files that say who the agent is, hashed into bundles
+    link_base: str = ""  # where the page is reached, for links in notifications
+    allow_argv_from: tuple[Literal["sensor", "bridge", "http", "follow_up", "workflow"], ...] = ()
+    blocked_phrases: tuple[str, ...] = ()
     retry: Retry = Retry()
     work: Work = Work()
     secrets: SecretSources = SecretSources()
@@ -84,6 +124,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     profiles: dict[Name, ProfileConfig] = {}
     policies: tuple[PolicyConfig, ...] = ()
     routing: RoutingConfig = RoutingConfig()
+    sensors: dict[Name, SensorConfig] = {}
+    bridges: dict[Name, BridgeConfig] = {}
+    workflows: dict[Name, str] = {}  # template -> its file
+    skills: dict[Name, str] = {}  # skill -> its file or folder
+    outbox: OutboxConfig = OutboxConfig()
+    notify: tuple[NotifyConfig, ...] = ()
+    credentials: CredentialsConfig = CredentialsConfig()
 
 
 AGENT = "agent"  # runs a profile: a controller or a chat
@@ -99,10 +146,7 @@ def parse(document: object, source: str) -> Config:
         config = msgspec.convert(document, Config)
     except msgspec.ValidationError as problem:
         raise errors.InvalidConfig(where=f"{source}: {_where(problem) or 'the document'}", why=_why(problem)) from None
-    for name in (BUILT_IN, AGENT):
-        if name in config.adapters:
-            why = f"the name {name!r} belongs to the built-in adapter"
-            raise errors.InvalidConfig(where=f"{source}: adapters.{name}", why=why)
+    _check_adapters(config, source)
     if config.default_adapter != BUILT_IN and config.default_adapter not in config.adapters:
         why = f"no adapter {config.default_adapter!r}; configured: {', '.join([BUILT_IN, *config.adapters])}"
         raise errors.InvalidConfig(where=f"{source}: default_adapter", why=why)
@@ -111,12 +155,24 @@ def parse(document: object, source: str) -> Config:
     return config
 
 
+def _check_adapters(config: Config, source: str) -> None:
+    for name, adapter in config.adapters.items():
+        if name in (BUILT_IN, AGENT):
+            why = f"the name {name!r} belongs to the built-in adapter"
+            raise errors.InvalidConfig(where=f"{source}: adapters.{name}", why=why)
+        if adapter.kind in ("script", "cli") and not adapter.command:
+            why = "is empty; the program that runs the task"
+            raise errors.InvalidConfig(where=f"{source}: adapters.{name}.command", why=why)
+
+
 _TABLES: dict[str, type[msgspec.Struct]] = {
     "adapters": Adapter,
     "models": ModelConfig,
     "controllers": ControllerConfig,
     "tools": ToolConfig,
     "profiles": ProfileConfig,
+    "sensors": SensorConfig,
+    "bridges": BridgeConfig,
 }
 
 
@@ -139,6 +195,16 @@ def _one(table: str, name: str, fields: object, kind: type[msgspec.Struct], sour
         raise errors.InvalidConfig(where=f"{source}: {where}", why=_why(problem)) from None
 
 
+def runs_as(config: Config, adapter: str, profile: str) -> str:
+    """The adapter that runs a task: the one that it asks for, else its profile's, else the default."""
+    if adapter:
+        return adapter
+    found = (PROFILES | config.profiles).get(profile or config.default_profile)
+    if found is None:
+        return config.default_adapter
+    return AGENT if found.program != "one_shot" else found.adapter or config.default_adapter
+
+
 def looks_secret(name: str) -> bool:
     """Whether a variable's name says that its value is a secret: the second net beside the registered ones."""
     return _SECRET_NAME.search(name) is not None
@@ -150,6 +216,9 @@ def secret_values(config: Config, environ: Mapping[str, str]) -> set[str]:
     Of the latter, values too short to be found in output are no secrets: `AUTH_MODE=none`.
     """
     keys = {model.key_env for model in (MODELS | config.models).values()}
+    keys |= {adapter.key_env for adapter in config.adapters.values()}
+    keys |= {name for each in config.outbox.destinations.values() for name in (each.token_env, each.sign_env)}
+    keys |= {bridge.secret_env for bridge in config.bridges.values()} | {config.credentials.stdin_env}
     registered = {environ[name] for name in {*config.secrets.env, *keys} if environ.get(name)}
     handed_on: dict[str, str] = {}
     for adapter in config.adapters.values():
@@ -157,7 +226,8 @@ def secret_values(config: Config, environ: Mapping[str, str]) -> set[str]:
         handed_on |= {name: environ[name] for name in names if name in environ} | adapter.env
     for tool in config.tools.values():
         handed_on |= {name: environ[name] for name in tool.inherit_env if name in environ}
-    looking = {value for name, value in handed_on.items() if looks_secret(name)}
+    references = "_CREDENTIAL"  # what ends so holds the id of a secret, not the secret
+    looking = {value for name, value in handed_on.items() if looks_secret(name) and not name.endswith(references)}
     return registered | {value for value in looking if len(value.encode("utf-8", "replace")) >= bounds.SECRET_BYTES_MIN}
 
 
@@ -171,7 +241,7 @@ def _why(problem: msgspec.ValidationError) -> str:
     unknown = re.match(r"Object contains unknown field `(.*)`$", text)
     if unknown is None:
         return text[:1].lower() + text[1:]
-    kinds: tuple[type[msgspec.Struct], ...] = (Config, Retry, Work, SecretSources, Adapter, *STRUCTS)
+    kinds: tuple[type[msgspec.Struct], ...] = (Config, Retry, Work, SecretSources, Adapter, *STRUCTS, *WORK_STRUCTS)
     known = sorted({field for kind in kinds for field in kind.__struct_fields__})
     near = difflib.get_close_matches(unknown.group(1), known, 1)
     return f"unknown field {unknown.group(1)!r}" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -5,7 +5,7 @@
 
 from typing import Literal
 
-from domain import acting, asking, mind, rules, spending
+from domain import acting, asking, mind, policies, rules, spending, summary
 from domain.agent_events import (
     ApprovalClosed,
     BudgetReached,
@@ -15,9 +15,12 @@ from domain.agent_events import (
     CallSettled,
     ControllerAnswered,
     ControllerAsked,
+    ControllerReplaced,
     DecisionMade,
+    RunDenied,
     RunResumed,
 )
+from domain.config import AGENT
 from domain.decided import line_of
 from domain.decisions import Ask, CancelRun, Decision, Finish, ToolCalls, Wait
 from domain.ending import Ending
@@ -60,18 +63,31 @@ def decide(plan: Plan, fact: Fact) -> None:  # noqa: C901  # one arm a fact
             _lost(plan)
             return
         case RunResumed():
-            acting.take_up(plan)
+            _take_up(plan)
         case TimerFired():
             _timer(plan, fact)
         case RunCancelAsked() if plan.run.parked:
             _end(plan)
             return
         case ControllerAnswered():
-            if plan.mind.question is not None and plan.mind.answer is not None and plan.mind.finishing is None:
-                _answered(plan)
+            _heard(plan)
         case _:
             pass
     _go_on(plan)
+
+
+def _take_up(plan: Plan) -> None:
+    """Go on by the policy of this moment, which may deny the run as a whole: then it ends."""
+    known = plan.mind
+    setup = known.setup
+    wish = policies.RunWish(profile=setup.profile, adapter=AGENT, kind=setup.kind, source=setup.source)
+    verdict = policies.admits(known.book, wish)
+    if verdict.effect != "deny":
+        acting.take_up(plan)
+        return
+    if known.finishing is None:
+        plan.add(RunDenied(policy=policies.digest_of(known.book), rules=verdict.rules, reason=verdict.reason))
+    _withdraw(plan)
 
 
 def _resume(plan: Plan, cause: str) -> None:
@@ -95,6 +111,17 @@ def _lost(plan: Plan) -> None:
         _end(plan)
     else:
         _resume(plan, "dispatcher_lost")
+
+
+def _heard(plan: Plan) -> None:
+    """An answer came, while somebody waits for it."""
+    question = plan.mind.question
+    if question is None or plan.mind.answer is None or plan.mind.finishing is not None:
+        return
+    if question.purpose == "summary":
+        summary.record(plan)
+    else:
+        _answered(plan)
 
 
 def _timer(plan: Plan, fact: TimerFired) -> None:
@@ -141,13 +168,19 @@ def _go_on(plan: Plan) -> None:
 
 def _step(plan: Plan) -> None:
     """One decision, by whoever makes it."""
-    controller = plan.mind.setup.controller
-    if controller.kind == "rules":
+    known = plan.mind
+    controller = known.controller
+    if known.summary is None and known.setup.summarizer is not None:
+        summary.ask(plan)
+    elif controller.kind == "rules":
         _rule(plan, "rules")
-    elif plan.mind.attempt > controller.retries:
-        _fall_back(plan)
-    else:
+    elif known.attempt <= controller.retries:
         _ask(plan)
+    elif known.replaced < len(known.setup.spares):
+        by = known.setup.spares[known.replaced].name
+        plan.add(ControllerReplaced(controller=controller.name, by=by, errors=known.errors))
+    else:
+        _fall_back(plan)
 
 
 def _is_going_on(plan: Plan) -> bool:
@@ -171,7 +204,7 @@ def _is_fast(plan: Plan, triggers: tuple[Trigger, ...]) -> bool:
 def _ask(plan: Plan) -> None:
     known = plan.mind
     triggers = _triggers(plan)
-    controller = known.setup.controller
+    controller = known.controller
     fast = controller.fast and known.setup.program == "controller" and _is_fast(plan, triggers)
     path: Literal["slow", "fast"] = "fast" if fast else "slow"
     request = asking.request(plan.run, known, path, triggers, plan.at_us)
@@ -203,13 +236,13 @@ def _answered(plan: Plan) -> None:
     decision = answer.read.decision
     name, wanted = _name(decision), _wanted(decision)
     cancels = acting.named(plan.run, decision.wanted) if isinstance(decision, CancelRun) else ()
-    model = known.setup.controller.model
+    model = known.controller.model
     plan.add(
         DecisionMade(
             number=known.decisions + 1,
             decision=name,
             path=question.path,
-            controller=known.setup.controller.name,
+            controller=known.controller.name,
             triggers=tuple(trigger.name for trigger in question.triggers),
             window=question.window,
             ask=question.ask,
@@ -277,10 +310,10 @@ def _fall_back(plan: Plan) -> None:
     if rule is not None and rule.when.startswith("exit") and rule.outcome == "completed" and not known.setup.calls:
         speaks = False  # that a process ended well does not make a goal in words reached
     errors = known.setup.budgets.errors
-    if known.setup.controller.fallback and speaks and (not errors or known.errors < errors):
+    if known.controller.fallback and speaks and (not errors or known.errors < errors):
         _rule(plan, "fallback")
     else:
-        plan.add(BudgetReached(budget="errors", limit=known.setup.controller.retries + 1, used=known.errors))
+        plan.add(BudgetReached(budget="errors", limit=known.controller.retries + 1, used=known.errors))
 
 
 def _name(decision: Decision | None) -> Named:

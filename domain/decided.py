@@ -53,7 +53,7 @@ def _misunderstood(known: Mind, question: Question | None, answer: Answer | None
     """An answer that was none: the question is put again after a pause, with all that came meanwhile."""
     assert question is not None, "an answer belongs to a question"
     assert answer is not None, "an answer came"
-    controller = known.setup.controller
+    controller = known.controller
     attempt = known.attempt + 1 if answer.cause not in HOPELESS else controller.retries + 1
     again = tuple(each for each in question.triggers if each not in known.waiting)
     pause = min(controller.retry_base_us << min(known.attempt, 20), controller.retry_max_us)
@@ -109,7 +109,7 @@ def _wished(known: Mind, data: DecisionMade, wanted: tuple[Wanted, ...], *, by_t
 
 
 def _ruled(known: Mind, data: DecisionMade) -> Mind:
-    rule = next(each for each in known.setup.controller.rules if each.id == data.rule)
+    rule = next(each for each in known.controller.rules if each.id == data.rule)
     if rule.then == "tool":
         return _wished(known, data, rule.calls or known.setup.calls, by_task=not rule.calls)
     if rule.then == "ask":

@@ -10,255 +10,51 @@ from typing import Any, Literal
 import msgspec
 
 from domain.agent_events import AgentRunEvent, MemoryEvent, PolicyEvent, ThreadEvent
-from domain.payload import Consequence as Consequence  # noqa: PLC0414  # everybody who reads events needs these
-from domain.payload import Fact as Fact  # noqa: PLC0414
-from domain.payload import Payload as Payload  # noqa: PLC0414
-from domain.payload import Policy as Policy  # noqa: PLC0414
-from domain.payload import Text as Text  # noqa: PLC0414
-from domain.routed import Routed
-
-# the task's stream
-
-
-class TaskQueued(Fact, frozen=True, kw_only=True, tag="task.queued"):
-    """A unit of work was taken in. `payload` holds description and payload as one JSON document."""
-
-    kind: str
-    source: str
-    adapter: str
-    payload: Text
-    priority: int
-    max_attempts: int
-    subject: str = ""
-    profile: str = ""
-    due_at_us: int = 0
-    thread: str = ""
-    routing: Routed | None = None  # how the profile was chosen, where nobody named it in the task
-    parent_run: str = ""
-    depth: int = 0
-
-
-class TaskClaimed(Fact, frozen=True, kw_only=True, tag="task.claimed"):
-    """A dispatcher took the task; `epoch` counts the claims of this task, `run` is the attempt that it starts."""
-
-    run: str
-    epoch: int
-    attempt: int
-    max_attempts: int
-    dispatcher: str
-    resumed: bool = False  # the same run goes on, and no attempt is spent
-
-
-class TaskParked(Consequence, frozen=True, kw_only=True, tag="task.parked"):
-    """The run waits for a person and holds no slot; with `due_at_us` something expires then."""
-
-    run: str
-    status: Literal["waiting_for_approval", "blocked"]
-    cause: str
-    due_at_us: int = 0
-
-
-class TaskResumed(Consequence, frozen=True, kw_only=True, tag="task.resumed"):
-    """The run can go on: its task is claimable again, for the same run."""
-
-    run: str
-    cause: str
-
-
-class TaskCompleted(Consequence, frozen=True, kw_only=True, tag="task.completed"):
-    """The run's outcome counts: the task is done."""
-
-    run: str
-
-
-class TaskRetryScheduled(Consequence, frozen=True, kw_only=True, tag="task.retry_scheduled"):
-    """The attempt failed and another one is allowed after a pause."""
-
-    run: str
-    cause: str
-    backoff_us: int
-    due_at_us: int
-
-
-class TaskFailed(Consequence, frozen=True, kw_only=True, tag="task.failed"):
-    """The attempt failed in a way that another one would not mend."""
-
-    run: str
-    cause: str
-
-
-class TaskBlocked(Consequence, frozen=True, kw_only=True, tag="task.blocked"):
-    """The task stands still until a person acts; `cause` says why."""
-
-    cause: str
-    run: str = ""
-
-
-class TaskCanceled(Consequence, frozen=True, kw_only=True, tag="task.canceled"):
-    """A person's cancel took effect, before a run (`run` empty) or by ending one."""
-
-    reason: str = ""
-    run: str = ""
-
-
-class TaskRetried(Fact, frozen=True, kw_only=True, tag="task.retried"):
-    """A person wants another attempt; `max_attempts` is the new limit."""
-
-    max_attempts: int
-    reason: str = ""
-
-
-class TaskUnblocked(Fact, frozen=True, kw_only=True, tag="task.unblocked"):
-    """A person removed what the task was blocked on."""
-
-    max_attempts: int
-    note: str = ""
-
-
-class TaskPrioritized(Fact, frozen=True, kw_only=True, tag="task.prioritized"):
-    """A person moved the task in the queue; larger is sooner."""
-
-    priority: int
-
-
-# the run's decision stream
-
-
-class RunStarted(Fact, frozen=True, kw_only=True, tag="run.started"):
-    """The bundle was compiled: the frozen inputs of the run.
-
-    `call` is the process that a one-shot program will ask for, `setup` what a controller's or chat program decides by.
-    """
-
-    TEXTS = ("setup",)
-
-    program: Literal["one_shot", "controller", "chat"]
-    adapter: str
-    bundle: Text
-    policy: Policy
-    call: Text | None = None
-    setup: Text | None = None
-    profile: str = ""
-    thread: str = ""
-    parent_run: str = ""
-    depth: int = 0  # how many runs stand above it
-
-
-class RunRefused(Fact, frozen=True, kw_only=True, tag="run.refused"):
-    """The bundle could not be compiled; nothing was started."""
-
-    cause: str
-    message: str = ""
-
-
-class ToolCallRequested(Consequence, frozen=True, kw_only=True, tag="run.tool_call_requested"):
-    """The effect that may now be carried out. `call` is its ordinal in the run, `input` what to start."""
-
-    call: int
-    tool: str
-    input: Text
-    effect: Literal["idempotent", "once"]
-    kind: Literal["process", "http"] = "process"
-    timeout_us: int = 0  # 0 = that of the policy
-    repeats: int = 0  # the call, lost with its dispatcher, that this one does again under the same effect key
-    digest: str = ""  # what was allowed or approved: tool, arguments, profile
-
-
-class ToolStarted(Fact, frozen=True, kw_only=True, tag="run.tool_started"):
-    """A process runs. Pid, start time (clock ticks since boot) and boot id together name it for ever."""
-
-    call: int
-    pid: int
-    start_ticks: int
-    boot_id: str
-
-
-class ToolNotStarted(Fact, frozen=True, kw_only=True, tag="run.tool_not_started"):
-    """The process could not be started."""
-
-    call: int
-    cause: Literal[
-        "command_not_found", "not_executable", "cwd_missing", "argument_too_large", "out_of_resources", "canceled"
-    ]
-    message: str = ""
-
-
-class ToolExited(Fact, frozen=True, kw_only=True, tag="run.tool_exited"):
-    """The leader ended and the drain is over. Code or signal, never both; `killed` counts ended descendants."""
-
-    call: int
-    duration_us: int
-    exit_code: int | None = None
-    signal: str = ""
-    stdout_bytes: int = 0
-    stderr_bytes: int = 0
-    dropped_bytes: int = 0  # beyond the run's output limit: read, counted, not stored
-    drain_cut: bool = False  # something held the pipe open beyond the drain limit
-    killed: int = 0
-    escaped: tuple[int, ...] = ()  # pids that were still there after KILL
-
-
-class TimerFired(Fact, frozen=True, kw_only=True, tag="run.timer_fired"):
-    """A timer of the core came due."""
-
-    timer: str
-    due_us: int
-
-
-class RunCancelAsked(Fact, frozen=True, kw_only=True, tag="run.cancel_asked"):
-    """A person wants the run to end."""
-
-    reason: str = ""
-
-
-class RunOwnerLost(Fact, frozen=True, kw_only=True, tag="run.owner_lost"):
-    """The dispatcher that drove the run is gone; its left-over processes have been ended."""
-
-    dispatcher: str
-    cause: Literal["dispatcher_died", "dispatcher_stopped", "internal_error"]
-    killed: int = 0
-
-
-class CancelRequested(Consequence, frozen=True, kw_only=True, tag="run.cancel_requested"):
-    """The effect of ending a call: TERM, grace, KILL."""
-
-    call: int
-    cause: Literal["operator", "timeout", "controller", "finish"]
-
-
-class RunFinished(Consequence, frozen=True, kw_only=True, tag="run.finished"):
-    """How the run ended. `outcome` is the canonical outcome as JSON, where the program produced one."""
-
-    state: Literal["completed", "failed", "canceled", "lost"]
-    retry: Literal["none", "retryable", "permanent"]
-    cause: str = ""
-    outcome: Text | None = None
-
-
-# the run's output stream
-
-
-class OutputAppended(Fact, frozen=True, kw_only=True, tag="output.appended"):
-    """Whole lines (or a bounded part of one) of one stream of a call. The bytes lie in `bodies`.
-
-    `offset` counts stored bytes of this call and stream; `digest` is SHA-256 over the run's salt and the bytes.
-    """
-
-    call: int
-    stream: Literal["stdout", "stderr", "content", "reasoning"]  # the latter two are a model's
-    offset: int
-    size: int
-    lines: int
-    digest: str
-
+from domain.payload import Consequence as Consequence
+from domain.payload import Fact as Fact
+from domain.payload import Payload as Payload
+from domain.payload import Policy as Policy
+from domain.payload import Text as Text
+from domain.run_events import AnswerRead as AnswerRead
+from domain.run_events import CancelRequested as CancelRequested
+from domain.run_events import EvidenceGathered as EvidenceGathered
+from domain.run_events import OutputAppended as OutputAppended
+from domain.run_events import RunCancelAsked as RunCancelAsked
+from domain.run_events import RunFinished as RunFinished
+from domain.run_events import RunOwnerLost as RunOwnerLost
+from domain.run_events import RunRefused as RunRefused
+from domain.run_events import RunStarted as RunStarted
+from domain.run_events import RunVerified as RunVerified
+from domain.run_events import TimerFired as TimerFired
+from domain.run_events import ToolCallRequested as ToolCallRequested
+from domain.run_events import ToolExited as ToolExited
+from domain.run_events import ToolNotStarted as ToolNotStarted
+from domain.run_events import ToolStarted as ToolStarted
+from domain.run_events import VerificationRequested as VerificationRequested
+from domain.schedule_events import ScheduleEvent, ScheduleTicked
+from domain.task_events import TaskBlocked as TaskBlocked
+from domain.task_events import TaskCanceled as TaskCanceled
+from domain.task_events import TaskClaimed as TaskClaimed
+from domain.task_events import TaskCompleted as TaskCompleted
+from domain.task_events import TaskFailed as TaskFailed
+from domain.task_events import TaskParked as TaskParked
+from domain.task_events import TaskPrioritized as TaskPrioritized
+from domain.task_events import TaskQueued as TaskQueued
+from domain.task_events import TaskResumed as TaskResumed
+from domain.task_events import TaskRetried as TaskRetried
+from domain.task_events import TaskRetryScheduled as TaskRetryScheduled
+from domain.task_events import TaskUnblocked as TaskUnblocked
+from domain.work_events import OutboxEvent, SensorEvent
+from domain.workflow_events import WorkflowEvent
 
 # the dispatchers' and the log's own streams
 
 
 class DispatchPaused(Fact, frozen=True, kw_only=True, tag="dispatcher.paused"):
-    """No more claims until resumed; running runs go on."""
+    """No more claims until resumed; running runs go on. With `feeders` schedules and sensors rest too."""
 
     reason: str = ""
+    scope: Literal["claiming", "feeders", "stop"] = "claiming"  # `stop`: what runs was canceled as well
 
 
 class DispatchResumed(Fact, frozen=True, kw_only=True, tag="dispatcher.resumed"):
@@ -296,6 +92,10 @@ RunEvent = (
     | ToolStarted
     | ToolNotStarted
     | ToolExited
+    | AnswerRead
+    | VerificationRequested
+    | EvidenceGathered
+    | RunVerified
     | TimerFired
     | RunCancelAsked
     | RunOwnerLost
@@ -311,7 +111,20 @@ RunEvent = (
     | AgentRunEvent
 )
 DispatcherEvent = DispatchPaused | DispatchResumed
-Event = TaskEvent | RunEvent | DispatcherEvent | PolicyEvent | ThreadEvent | MemoryEvent | LossAccepted
+Event = (
+    TaskEvent
+    | RunEvent
+    | DispatcherEvent
+    | PolicyEvent
+    | ThreadEvent
+    | MemoryEvent
+    | ScheduleEvent
+    | ScheduleTicked
+    | SensorEvent
+    | WorkflowEvent
+    | OutboxEvent
+    | LossAccepted
+)
 
 REGISTRY: dict[str, type[Payload]] = {str(kind.__struct_config__.tag): kind for kind in Event.__args__}
 

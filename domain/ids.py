@@ -9,6 +9,7 @@ _SPACE = uuid.UUID("6f1d3c1e-5a0b-5d43-9d8e-2f6c8e0a7b11")
 
 DISPATCH = uuid.uuid5(_SPACE, "dispatch").hex  # pause and resume
 POLICY = uuid.uuid5(_SPACE, "policy").hex  # standing grants
+SCHEDULES = uuid.uuid5(_SPACE, "schedules").hex  # ticks
 LOG = uuid.uuid5(_SPACE, "log").hex  # what concerns the log itself
 
 
@@ -25,6 +26,36 @@ def thread_stream(thread: str) -> str:
 def memory_stream(scope: str, owner: str) -> str:
     """The stream of what is remembered for somebody."""
     return uuid.uuid5(_SPACE, f"memory:{scope}:{owner}").hex
+
+
+def schedule_stream(name: str) -> str:
+    """The stream of a schedule, from its name."""
+    return uuid.uuid5(_SPACE, f"schedule:{name}").hex
+
+
+def sensor_stream(sensor: str) -> str:
+    """The stream of what concerns a sensor itself."""
+    return uuid.uuid5(_SPACE, f"sensor:{sensor}").hex
+
+
+def sensed_stream(key: str, window: int = 0) -> str:
+    """The stream of a sensor event, from its dedupe key: the key is the identity."""
+    return uuid.uuid5(_SPACE, f"sensed:{window}:{key}").hex
+
+
+def sensor_event_stream(sensor: str, event: str) -> str:
+    """The stream that says which event a sensor's own id means."""
+    return uuid.uuid5(_SPACE, f"sensor-event:{len(sensor)}:{sensor}:{event}").hex
+
+
+def workflow_stream(instance_key: str) -> str:
+    """The stream and id of a workflow, from its instance key: the key is the identity."""
+    return uuid.uuid5(_SPACE, f"workflow:{instance_key}").hex
+
+
+def outbox_stream(key: str) -> str:
+    """The stream of a message that goes out, from its key."""
+    return uuid.uuid5(_SPACE, f"outbox:{key}").hex
 
 
 def keyed_task(key: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
 
@@ -10,10 +11,11 @@ from msgspec import Meta
 
 from domain import bounds, errors
 from domain.agent_config import PROFILES
-from domain.config import AGENT, BUILT_IN, Config
+from domain.config import AGENT, BUILT_IN, Config, runs_as
 from domain.events import TaskQueued
 from domain.ids import text_of
 from domain.routed import Chosen
+from domain.setup import File
 
 
 class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +41,8 @@ class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
     thread: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
     parent_run: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None  # the run that delegates this
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=bounds.KEY_CHARS_MAX)] | None = None
+    queue_max_wait_seconds: Annotated[float, Meta(gt=0, le=bounds.QUEUE_WAIT_S_MAX)] | None = None
+    allow_fallback: bool = True
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +65,8 @@ def parse_json(text: str, where: str) -> object:
         raise errors.Invalid(where=where, why=f"nested deeper than {bounds.JSON_DEPTH_MAX}") from None
     except ValueError as problem:
         raise errors.Invalid(where=where, why=f"not JSON: {problem}") from None
-    _check(value, where, bounds.JSON_DEPTH_MAX)
+    if not _is_plain(text):
+        check_json(value, where)
     return value
 
 
@@ -78,6 +83,19 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _not_a_number(text: str) -> NoReturn:
     message = f"{text} is not a number of JSON"
     raise ValueError(message)
+
+
+def check_json(value: object, where: str) -> None:
+    """What every value of a document must be: bounded in depth, storable. Raises Invalid naming where it is not."""
+    _check(value, where, bounds.JSON_DEPTH_MAX)
+
+
+# spellings of what `_check` refuses; a text without them, and with few brackets, holds nothing of it
+_SUSPECT = re.compile(r"\\u|\x00|[\ud800-\udfff]|[0-9]{18}|[0-9][eE]")
+
+
+def _is_plain(text: str) -> bool:
+    return text.count("{") + text.count("[") <= bounds.JSON_DEPTH_MAX and _SUSPECT.search(text) is None
 
 
 def _check(value: object, where: str, depth: int) -> None:  # noqa: C901  # one arm a kind of value
@@ -109,18 +127,21 @@ def check_text(text: str, where: str) -> None:
         raise errors.Invalid(where=where, why="contains a lone surrogate or bytes that are not UTF-8")
 
 
-def accept(document: object, config: Config, now_us: int, chosen: Chosen | None = None) -> Accepted:
+def accept(
+    document: object, config: Config, now_us: int, chosen: Chosen | None = None, *, read: bool = False
+) -> Accepted:
     """Check a whole task input. Raises Invalid, naming field and rule; nothing is stored on an error.
 
-    `chosen` is how its profile was chosen by us: a document cannot say that itself.
+    `chosen` is how its profile was chosen by us: a document cannot say that itself. `read`: it comes from `parse_json`.
     """
     if not isinstance(document, dict):
         raise errors.Invalid(where="task", why=f"expected an object, got {type(document).__name__}")
-    _check(document, "task", bounds.JSON_DEPTH_MAX)
+    if not read:
+        check_json(document, "task")
     try:
         task = msgspec.convert(document, TaskInput)
     except msgspec.ValidationError as problem:
-        raise _invalid(problem) from None
+        raise invalid(problem, "task") from None
     for name, text in (("kind", task.kind), ("source", task.source)):
         if not text.strip():
             raise errors.Invalid(where=f"task.{name}", why="is blank")
@@ -143,6 +164,8 @@ def accept(document: object, config: Config, now_us: int, chosen: Chosen | None 
         thread=task.thread or "",
         routing=chosen.routed if chosen else None,
         parent_run=task.parent_run or "",
+        expires_us=now_us + int(task.queue_max_wait_seconds * 1_000_000) if task.queue_max_wait_seconds else 0,
+        own_adapter_only=not task.allow_fallback,
     )
     ignored = tuple(sorted(set(document) - set(TaskInput.__struct_fields__)))
     texts: tuple[bytes, ...] = (_message(task),) if task.thread else ()
@@ -157,9 +180,26 @@ def _adapter(task: TaskInput, config: Config) -> str:
     if adapter and adapter not in (BUILT_IN, AGENT) and adapter not in config.adapters:
         raise errors.UnknownAdapter(name=adapter, known=", ".join([BUILT_IN, AGENT, *config.adapters]))
     known = PROFILES | config.profiles
-    if adapter == AGENT and profile and profile not in known:
+    if profile and profile not in known:
         raise errors.UnknownProfile(name=profile, known=", ".join(known))
-    return adapter or (AGENT if profile in known else config.default_adapter)
+    return runs_as(config, adapter, profile)
+
+
+_PROCESSES = ("argv", "shell", "calls")  # what a payload may spell out that is then run without a question
+
+
+def refuse_argv(document: dict[str, Any], door: str, config: Config) -> None:
+    """Commands come from the local command line; from elsewhere only where the configuration allows it. Raises Refused.
+
+    Text from outside must never become a command that nobody asked for.
+    """
+    payload = document.get("payload")
+    if door == "schedule" or not isinstance(payload, dict) or door in config.allow_argv_from:
+        return  # a schedule comes from the command line too
+    found = [name for name in _PROCESSES if name in payload]
+    if found:
+        why = f"payload.{found[0]} is not accepted from a {door.replace('_', '-')}; see allow_argv_from"
+        raise errors.Refused(why=why)
 
 
 def _message(task: TaskInput) -> bytes:
@@ -204,9 +244,23 @@ def _check_agent(payload: dict[str, Any], *, described: bool) -> None:
         if not isinstance(phrases, list) or not all(_is_phrase(each) for each in phrases):
             why = f"expected a list of phrases of 2 to {bounds.PHRASE_CHARS_MAX} characters"
             raise errors.Invalid(where=f"task.payload.{name}", why=why)
-    if not isinstance(payload.get("context", {}), dict):
-        raise errors.Invalid(where="task.payload.context", why="expected an object")
+    for name in ("context", "state"):
+        if not isinstance(payload.get(name, {}), dict):
+            raise errors.Invalid(where=f"task.payload.{name}", why="expected an object")
+    _check_files(payload.get("files", []))
     _check_calls(payload.get("calls", []))
+
+
+def _check_files(files: object) -> None:
+    if not isinstance(files, list) or len(files) > bounds.FILES_MAX:
+        raise errors.Invalid(where="task.payload.files", why=f"expected a list of at most {bounds.FILES_MAX} files")
+    for at, each in enumerate(files):
+        try:
+            found = msgspec.convert(each, File)
+        except msgspec.ValidationError as problem:
+            raise errors.Invalid(where=f"task.payload.files[{at}]", why=str(problem)) from None
+        if len(found.content.encode("utf-8", "surrogatepass")) > bounds.FILE_BYTES_MAX:
+            raise errors.Invalid(where=f"task.payload.files[{at}]", why=f"more than {bounds.FILE_BYTES_MAX} bytes")
 
 
 def _check_calls(calls: object) -> None:
@@ -234,12 +288,13 @@ def _check_argv(argv: object, where: str, *, empty_allowed: bool) -> None:
         raise errors.Invalid(where=f"{where}[0]", why="the command is empty")
 
 
-def _invalid(problem: msgspec.ValidationError) -> errors.Invalid:
+def invalid(problem: msgspec.ValidationError, what: str) -> errors.Invalid:
+    """What is wrong with a document, with the path of the field."""
     text, _, path = str(problem).partition(" - at `$")
     missing = text.removeprefix("Object missing required field `")
     if missing != text:
-        return errors.Invalid(where=f"task{path.rstrip('`')}.{missing.rstrip('`')}", why="is missing")
-    return errors.Invalid(where=f"task{path.rstrip('`')}", why=text[:1].lower() + text[1:])
+        return errors.Invalid(where=f"{what}{path.rstrip('`')}.{missing.rstrip('`')}", why="is missing")
+    return errors.Invalid(where=f"{what}{path.rstrip('`')}", why=text[:1].lower() + text[1:])
 
 
 def _due_at_us(task: TaskInput, now_us: int) -> int:

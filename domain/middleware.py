@@ -11,9 +11,11 @@ from domain.agent_config import (
     CallLimits,
     HumanApproval,
     Middleware,
+    ModelFallback,
     ProfileConfig,
     Redaction,
     RetryMiddleware,
+    SummarizeHistory,
     TrimContext,
     TrimHistory,
 )
@@ -50,7 +52,7 @@ def _apply(profile: ProfileConfig, item: Middleware, denied: Collection[str]) ->
             wanted = [tool for tool in item.tools or profile.tools if tool not in closed]
             asked: dict[str, Effect] = dict.fromkeys(wanted, "ask")
             return msgspec.structs.replace(profile, approvals=profile.approvals | asked | kept)
-        case Redaction() | RetryMiddleware():  # about the words and the controller: see `hidden` and `retries`
+        case Redaction() | RetryMiddleware() | ModelFallback() | SummarizeHistory():  # not about limits: see below
             return profile
     return msgspec.structs.replace(profile, limits=limits, budgets=budgets)
 
@@ -71,6 +73,18 @@ def retries(profile: ProfileConfig) -> int | None:
     """How often a question is put again, where the middleware says it; the last word counts."""
     said = [item.attempts for item in profile.middleware if isinstance(item, RetryMiddleware)]
     return said[-1] if said else None
+
+
+def fallbacks(profile: ProfileConfig) -> tuple[str, ...]:
+    """The controllers that decide once the one before did not answer."""
+    items = [item for item in profile.middleware if isinstance(item, ModelFallback)]
+    return tuple(dict.fromkeys(name for item in items for name in item.controllers))
+
+
+def summarizer(profile: ProfileConfig) -> SummarizeHistory | None:
+    """Who is asked for a summary of what the history leaves out; the last word counts."""
+    items = [item for item in profile.middleware if isinstance(item, SummarizeHistory)]
+    return items[-1] if items else None
 
 
 def _smaller(limit: int, other: int) -> int:

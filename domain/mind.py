@@ -11,7 +11,7 @@ from domain.bounds import OBSERVATION_CHARS_MAX, PIN_BYTES_MAX, TRIGGERS_MAX, WI
 from domain.decisions import Read
 from domain.patterns import Hit, Seen, scan
 from domain.payload import Text, Window
-from domain.setup import Book, Setup
+from domain.setup import Book, Controller, Setup
 
 TriggerKind = Literal[
     "start", "urgent", "milestone", "exit", "result", "silence", "refused", "rejected", "expired", "settled", "resumed",
@@ -107,6 +107,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     reserved_tokens: int
     reserved_nusd: int
+    purpose: Literal["decision", "summary"] = "decision"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +121,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     tokens_in: int | None = None
     tokens_out: int | None = None
+    said: str = ""  # a summary
 
 
 class Finishing(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +178,19 @@ class Mind(msgspec.Struct, frozen=True, kw_only=True):
     until_us: int = 0  # when the controller wants to be asked again
     turns: tuple[Turn, ...] = ()
     remote_unknown: tuple[int, ...] = ()  # calls on other machines whose end there nobody saw
+    replaced: int = 0  # controllers that did not answer and were replaced
+    summary: str | None = None  # of the messages that the history leaves out; empty where nobody made one
+
+    @property
+    def controller(self) -> Controller:
+        """Who decides now."""
+        return self.setup.spares[self.replaced - 1] if self.replaced else self.setup.controller
+
+    @property
+    def asked(self) -> Controller:
+        """Whom the open question is put to."""
+        summary = self.question is not None and self.question.purpose == "summary"
+        return self.setup.summarizer if summary and self.setup.summarizer else self.controller
 
 
 def trigger(mind: Mind, new: Trigger) -> Mind:

@@ -4,6 +4,8 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+CallKind = Literal["process", "http", "memory"]  # what carries a call out
+
 
 class Text(msgspec.Struct, frozen=True):
     """A large text by reference: SHA-256 (hex) and size in bytes; the content lies in the blobs of its task."""
@@ -39,6 +41,22 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     backoff_max_us: int
     exit_retryable: tuple[int, ...]
     exit_permanent: tuple[int, ...]
+
+
+class Probed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An adapter that was looked at: whether it was healthy, and why not."""
+
+    adapter: str
+    ok: bool
+    reason: str = ""
+
+
+class AdapterChoice(msgspec.Struct, frozen=True):
+    """Which adapter was wanted, which was taken, and what was looked at on the way."""
+
+    wanted: str
+    selected: str
+    chain: tuple[Probed, ...]
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from domain.setup import Book, Effect, Grant, PolicyRule, Tool
 
 Origin = Literal["task", "controller"]
 _STRICTNESS: dict[Effect, int] = {"allow": 0, "ask": 1, "deny": 2}
+DENIED = "denied_by_policy"  # the cause of a run that a rule about runs denies
 EXFILTRATING = "exfiltrating"  # a tool with this tag gets no standing grant
 
 
@@ -51,7 +52,7 @@ def evaluate(book: Book, wish: Wish) -> Verdict:
 
 
 def _evaluate(book: Book, wish: Wish) -> Verdict:  # noqa: PLR0911  # one return a rule, in their order
-    matching = [rule for rule in book.rules if _matches(rule, wish)]
+    matching = [rule for rule in book.rules if rule.on == "call" and _matches(rule, wish)]
     if matching:
         strictest = max(matching, key=lambda rule: _STRICTNESS[rule.effect])
         same = tuple(rule.id for rule in matching if rule.effect == strictest.effect)
@@ -69,13 +70,48 @@ def _evaluate(book: Book, wish: Wish) -> Verdict:  # noqa: PLR0911  # one return
         return Verdict(effect="deny", rules=("tool",), reason="the tool is switched off")
     if wish.tool.kind == "ask-person":  # nothing is carried out: asking is the whole effect
         return Verdict(effect="allow", rules=("question",))
-    if wish.tool.approval == "allow":
+    if wish.tool.approval == "allow" or _is_own_memory(wish):
         return Verdict(effect="allow", rules=("tool",))
     if (grant := _granted(book, wish)) is not None:
         return Verdict(effect="allow", rules=(f"grant:{grant.id}",))
     if wish.origin == "task" and not wish.tool.approval:
         return Verdict(effect="allow", rules=("task",))
     return Verdict(effect="ask", rules=("default",))
+
+
+class RunWish(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that is wanted: of which profile or adapter, for what sort of work."""
+
+    profile: str
+    adapter: str
+    kind: str
+    source: str
+
+
+def admits(book: Book, wish: RunWish) -> Verdict:
+    """Whether a run may begin or go on: every way into a run is checked by this. Never `ask`."""
+    matching = [rule for rule in book.rules if rule.on == "run" and _admits(rule, wish)]
+    denying = [rule for rule in matching if rule.effect == "deny"]
+    if denying:
+        reason = "; ".join(rule.reason or rule.id for rule in denying)
+        return Verdict(effect="deny", rules=tuple(rule.id for rule in denying), reason=reason)
+    return Verdict(effect="allow", rules=tuple(rule.id for rule in matching))
+
+
+def _admits(rule: PolicyRule, wish: RunWish) -> bool:
+    return (
+        matches(rule.profile, wish.profile)
+        and matches(rule.adapter, wish.adapter)
+        and matches(rule.kind, wish.kind)
+        and matches(rule.source, wish.source)
+    )
+
+
+def _is_own_memory(wish: Wish) -> bool:
+    """Whether a memory is looked up, or written for the thread alone: nobody else is ever shown it."""
+    if wish.tool.kind != "memory" or wish.tool.approval:
+        return False
+    return wish.arguments.get("do") == "recall" or wish.arguments.get("scope", "thread") == "thread"
 
 
 def _granted(book: Book, wish: Wish) -> Grant | None:

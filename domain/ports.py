@@ -1,12 +1,29 @@
 """The ports: what the shell needs from the world. Each has a real adapter and a fake, held to one contract test."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from domain.events import Put, Recorded, Text
+from domain.stream_index import Noun
 from domain.task import Task
+from domain.world_ports import Aside as Aside
+from domain.world_ports import Exit as Exit
+from domain.world_ports import Http as Http
+from domain.world_ports import HttpFailed as HttpFailed
+from domain.world_ports import HttpFailure as HttpFailure
+from domain.world_ports import Liveness as Liveness
+from domain.world_ports import NotStarted as NotStarted
+from domain.world_ports import NotStartedCause as NotStartedCause
+from domain.world_ports import Output as Output
+from domain.world_ports import Piece as Piece
+from domain.world_ports import Processes as Processes
+from domain.world_ports import ProcessIdentity as ProcessIdentity
+from domain.world_ports import ProcessSpec as ProcessSpec
+from domain.world_ports import Redactor as Redactor
+from domain.world_ports import Request as Request
+from domain.world_ports import Response as Response
 
 
 class Clock(Protocol):
@@ -59,6 +76,10 @@ class Files(Protocol):
         """Remove the file, if it is there."""
         ...
 
+    def make_folder(self, path: str) -> None:
+        """Make a folder, and those above it, for the owner alone; one that is there stays. Raises OSError."""
+        ...
+
 
 class LogView(Protocol):
     """Reading the log; the same view inside an append's transaction and outside."""
@@ -96,6 +117,22 @@ class LogView(Protocol):
 
     def children(self, run: str) -> list[str]:
         """The tasks that a run has taken in, in order."""
+        ...
+
+    def due(self, kind: str, now_us: int, limit: int) -> list[str]:
+        """The streams of a kind (domain.stream_index) for which something is due, the earliest first."""
+        ...
+
+    def nouns(self, kind: str, status: str = "") -> list[Noun]:
+        """The streams of a kind, in the order in which they began; those in one state, or all."""
+        ...
+
+    def has(self, kind: str) -> bool:
+        """Whether there is, or was, any stream of a kind. Cheap."""
+        ...
+
+    def settle(self, stream: str) -> None:
+        """Inside a transaction: nothing is due for this stream until an event says so."""
         ...
 
     def threads(self) -> list[str]:
@@ -142,8 +179,24 @@ Work = Put | Callable[[LogView], Put | None]
 Appended = Sequence[int]  # the positions
 
 
+class Follower(Protocol):
+    """What follows from a put in the same transaction, whoever appends it."""
+
+    def wants(self, put: Put) -> bool:
+        """Whether anything could follow. Cheap: it is asked about every put."""
+        ...
+
+    def follow(self, view: LogView, put: Put) -> Put | None:
+        """What is appended behind the put's own events; causes count back across both. Never raises."""
+        ...
+
+
 class Log(RunView, Protocol):
     """The append-only store: positions contiguous and equal to commit order, versions per stream, a hash chain."""
+
+    def followed_by(self, follower: Follower) -> None:
+        """From now on, what the follower makes of a put is appended with it, and not among its positions."""
+        ...
 
     def append(self, works: Sequence[Work]) -> list["Appended | Exception"]:
         """Append each work whole or not at all, all that succeed in one synced transaction.
@@ -211,162 +264,4 @@ class Writer(Protocol):
 
     def close(self) -> None:
         """Finish what is queued and stop."""
-        ...
-
-
-class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A process to start: argv only, never a shell line. `env` is the whole environment of the child."""
-
-    call: str  # the marker that its processes carry
-    argv: tuple[str, ...]
-    cwd: str
-    env: dict[str, str]
-    stdin: bytes = b""  # the whole of it; nothing is read otherwise
-    hold_stdin: bool = False  # instead: a pipe that stays open until the call is to end
-
-
-class ProcessIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """What names a process for ever."""
-
-    pid: int
-    start_ticks: int
-    boot_id: str
-
-
-NotStartedCause = Literal[
-    "command_not_found", "not_executable", "cwd_missing", "argument_too_large", "out_of_resources"
-]
-
-
-class NotStarted(Exception):  # an answer of the port, not an error that a user meets
-    """The process could not be started."""
-
-    def __init__(self, cause: NotStartedCause, text: str) -> None:
-        super().__init__(text)
-        self.cause: NotStartedCause = cause
-
-
-class Exit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a call ended, after the drain and with nothing left of its tree (but for `escaped`)."""
-
-    exit_code: int | None
-    signal: str = ""
-    duration_us: int = 0
-    drain_cut: bool = False
-    killed: int = 0
-    escaped: tuple[int, ...] = ()
-
-
-class Piece(msgspec.Struct, frozen=True):
-    """Bytes that one stream of a call printed, in arrival order among both streams."""
-
-    stream: Literal["stdout", "stderr"]
-    data: bytes
-
-
-class Output(msgspec.Struct, frozen=True):
-    """What came since an offset. `exit` is set once nothing more can come."""
-
-    pieces: tuple[Piece, ...]
-    exit: Exit | None
-
-
-class Processes(Protocol):
-    """Starts, reads and ends process trees. Runs in the dispatcher's event loop and never blocks it for long."""
-
-    def spawn(self, spec: ProcessSpec, changed: Callable[[], None]) -> ProcessIdentity:
-        """Start a process in a session of its own. `changed` is called whenever `read` may have something new.
-
-        Raises NotStarted.
-        """
-        ...
-
-    def read(self, call: str, offset: int) -> Output:
-        """What the call printed beyond `offset` bytes (both streams together). Never waits.
-
-        Asking for an offset releases what lies before it; what is not read holds the child back.
-        """
-        ...
-
-    def adopt(self, call: str, identity: ProcessIdentity, changed: Callable[[], None]) -> bool:
-        """Take over a call whose dispatcher died; False when its output and exit status went with the dispatcher."""
-        ...
-
-    def kill(self, call: str, grace_s: float) -> None:
-        """Begin to end the call's whole tree: TERM, grace, KILL. The end arrives through `read`. Idempotent."""
-        ...
-
-    def release(self, call: str) -> None:
-        """Forget a call that has ended."""
-        ...
-
-    async def sweep(self, calls: Mapping[str, ProcessIdentity | None]) -> dict[str, int]:
-        """End what dead dispatchers left of these calls; how many processes each had. Others are never signalled."""
-        ...
-
-
-class Liveness(Protocol):
-    """Which dispatchers are alive, by a lock that the kernel drops with the process."""
-
-    def hold(self, dispatcher: str) -> None:
-        """Declare this dispatcher alive until `drop` or death."""
-        ...
-
-    def drop(self, dispatcher: str) -> None:
-        """No longer alive."""
-        ...
-
-    def alive(self, dispatcher: str) -> bool:
-        """Whether that dispatcher still holds its lock."""
-        ...
-
-    def bury(self, dispatcher: str) -> None:
-        """Remove what a dead dispatcher left of its lock. An id is never used again."""
-        ...
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One outgoing request with its bounds."""
-
-    method: str
-    url: str
-    headers: dict[str, str] = {}
-    body: bytes = b""
-    private: bool = True  # whether an address of a private network, or of this machine, may be reached
-    total_s: float  # for the whole exchange: a peer that drips a byte a second must not hold it open
-    bytes_max: int  # of the decoded answer
-
-
-class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-HttpFailure = Literal["timeout", "too_large", "connection", "refused"]
-
-
-class HttpFailed(Exception):  # an answer of the port, not an error that a user meets
-    """No whole answer came within the bounds."""
-
-    def __init__(self, cause: HttpFailure, text: str) -> None:
-        super().__init__(text)
-        self.cause: HttpFailure = cause
-
-
-class Http(Protocol):
-    """Outgoing HTTP: no redirects, no proxies from the environment, no compression that could be a bomb."""
-
-    async def send(self, request: Request, part: Callable[[bytes], None] | None = None) -> Response:
-        """Send a request and read its whole answer; `part` gets what came, as it comes. Raises HttpFailed."""
-        ...
-
-
-class Redactor(Protocol):
-    """Takes known secret values out of one stream of bytes, also across borders."""
-
-    def feed(self, data: bytes, *, final: bool = False) -> bytes:
-        """The bytes that may be stored now; a tail that could begin a secret waits for the next feed."""
         ...

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from domain import decisions, mind, setup
+from domain import decisions, mind, setup, tools
 from domain.agent_events import (
     ApprovalClosed,
     ApprovalRequested,
@@ -17,9 +17,13 @@ from domain.agent_events import (
     CallSettled,
     ControllerAnswered,
     ControllerAsked,
+    ControllerReplaced,
     DecisionMade,
+    HistorySummarized,
+    RunDenied,
     RunResumed,
     ToolReturned,
+    ToolsDiscovered,
 )
 from domain.bounds import OBSERVATION_CHARS_MAX
 from domain.decided import decided
@@ -38,6 +42,7 @@ from domain.events import (
 )
 from domain.mind import Answer, Approval, Entry, Finishing, Lost, Mind, Question, Trigger, Watched
 from domain.payload import Payload
+from domain.policies import DENIED
 from domain.run_state import Run
 from domain.spending import answered_spending
 
@@ -68,6 +73,15 @@ def remember(  # noqa: C901, PLR0911, PLR0912, PLR0913  # one arm an event: spli
             return _answered(known, data, texts)
         case DecisionMade():
             return decided(known, data, at_us)
+        case RunDenied():
+            return replace(known, finishing=Finishing(outcome="blocked", cause=DENIED, message=data.reason))
+        case ControllerReplaced():
+            return replace(known, replaced=known.replaced + 1, attempt=0, retry_at_us=0, errors=0)
+        case HistorySummarized():
+            said = known.answer.said if known.answer is not None else ""
+            return replace(known, summary=said, question=None, answer=None)
+        case ToolsDiscovered():
+            return replace(known, setup=tools.extended(known.setup, data.server, texts.get("tools", b"[]")))
         case CallRefused():
             return _refused(known, data)
         case ApprovalRequested() | ApprovalClosed() | CallApproved() | CallEdited() | CallRejected():
@@ -156,7 +170,16 @@ def _asked(known: Mind, data: ControllerAsked) -> Mind:
         attempt=data.attempt,
         reserved_tokens=data.reserved_tokens,
         reserved_nusd=data.reserved_nusd,
+        purpose=data.purpose,
     )
+    if data.purpose == "summary":  # what waits for a decision goes on waiting
+        return replace(
+            known,
+            calls=data.ask,
+            question=question,
+            tokens=known.tokens + data.reserved_tokens,
+            cost_nusd=known.cost_nusd + data.reserved_nusd,
+        )
     return replace(
         known,
         calls=data.ask,
@@ -175,8 +198,8 @@ def _answered(known: Mind, data: ControllerAnswered, texts: Mapping[str, bytes])
     if question is None or question.ask != data.ask:
         return known
     body = texts.get("answer", b"")
-    controller = known.setup.controller
-    read, model, usage = decisions.Read(None, data.cause), "", decisions.Usage()
+    controller = known.asked
+    read, model, usage, said = decisions.Read(None, data.cause), "", decisions.Usage(), ""
     if not data.cause and controller.kind == "openai":
         found = decisions.completion(body)
         if found is None:
@@ -184,8 +207,12 @@ def _answered(known: Mind, data: ControllerAnswered, texts: Mapping[str, bytes])
         else:
             model, usage = found.model[:200], found.usage or usage
             text = found.choices[0].message.content or "" if found.choices else ""
-            chat = known.setup.program == "chat"
-            read = decisions.read_chat(found) if chat else decisions.read(text, path=question.path)
+            if question.purpose == "summary":
+                said = text.strip()[: known.setup.summary_chars]
+                read = decisions.Read(None, "" if said else "empty")
+            else:
+                chat = known.setup.program == "chat"
+                read = decisions.read_chat(found) if chat else decisions.read(text, path=question.path)
     elif not data.cause:
         read = decisions.read(body.decode("utf-8", "replace"), path=question.path)
     answer = Answer(
@@ -197,6 +224,7 @@ def _answered(known: Mind, data: ControllerAnswered, texts: Mapping[str, bytes])
         model=model,
         tokens_in=usage.prompt_tokens,
         tokens_out=usage.completion_tokens,
+        said=said,
     )
     known = answered_spending(known, question, answer)
     if known.finishing is not None:  # nobody decides any more
@@ -314,6 +342,7 @@ def _lost(run: Run, known: Mind, data: RunOwnerLost, at_us: int) -> Mind:
     )
     if known.question is not None:
         again = tuple(each for each in known.question.triggers if each not in known.waiting)
+        again = () if known.question.purpose == "summary" else again  # they never left
         known = replace(known, question=None, answer=None, waiting=(*again, *known.waiting))
     return known
 

@@ -8,7 +8,7 @@ VERSION = "rules/1"
 
 def answer(mind: Mind, triggers: tuple[Trigger, ...]) -> Rule | None:
     """The first rule of the table that one of the triggers fits; None means wait."""
-    for rule in mind.setup.controller.rules:
+    for rule in mind.controller.rules:
         if rule.then == "tool" and not (rule.calls or mind.setup.calls):
             continue  # there is nothing that it could start
         if any(_fits(rule, trigger) for trigger in triggers):

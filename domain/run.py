@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from domain import brief as briefs
 from domain import controller, one_shot
 from domain.agent_events import RunResumed, ToolReturned
-from domain.bounds import ANSWER_BYTES_MAX, CHUNK_BYTES_MAX
+from domain.bounds import ANSWER_BYTES_MAX, CHUNK_BYTES_MAX, ERRORS_BYTES_MAX
 from domain.ending import Ending, backoff_us, finish
 from domain.events import (
+    AnswerRead,
     CancelRequested,
     Consequence,
     Event,
+    EvidenceGathered,
     Fact,
     OutputAppended,
     Recorded,
@@ -29,6 +32,7 @@ from domain.events import (
     ToolExited,
     ToolNotStarted,
     ToolStarted,
+    VerificationRequested,
 )
 from domain.payload import Payload
 from domain.plan import Plan
@@ -60,9 +64,11 @@ def step(state: Run | None, fact: Recorded) -> Step:
     if isinstance(fact.data, OutputAppended | TaskClaimed | RunResumed):
         return Step(after, ())  # one-shot programs do not decide on those
     assert isinstance(fact.data, Fact), "only facts are fed to the core"
-    ending = one_shot.decide(after, fact.data)
+    ending = one_shot.decide(after, fact.data, fact.texts)
     consequences: tuple[Consequence, ...] = ending if isinstance(ending, tuple) else finish(after, ending, fact.at_us)
-    texts = (ending.outcome,) if isinstance(ending, Ending) and ending.outcome else ()
+    texts: tuple[bytes, ...] = ()
+    if isinstance(ending, Ending):
+        texts = (*ending.texts, ending.outcome) if ending.outcome else ending.texts
     for consequence in consequences:
         after = evolve(after, consequence, at_us=fact.at_us)
     return Step(after, consequences, texts)
@@ -91,14 +97,35 @@ def evolve(  # noqa: PLR0913  # what an envelope holds
             epoch=data.epoch,
             attempt=data.attempt,
             max_attempts=data.max_attempts,
+            refunds=data.refunds,
         )
     known = state.mind
     if known is not None:
         known = remember(state, known, data, at_us=at_us, body=body, texts=texts)
     elif isinstance(data, RunStarted) and data.setup is not None:
         known = begin(texts["setup"], at_us)
+    elif isinstance(data, RunStarted | AnswerRead | ToolReturned):
+        state = _told(state, data, at_us, texts)
     after = _evolve(state, data, at_us, body)
     return after if known is after.mind else msgspec.structs.replace(after, mind=known)
+
+
+def _told(state: Run, data: RunStarted | AnswerRead | ToolReturned, at_us: int, texts: Mapping[str, bytes]) -> Run:
+    """What a one-shot run learns from texts."""
+    match data:
+        case RunStarted(brief=None):
+            return state
+        case RunStarted():
+            brief = briefs.decode(texts["brief"]) if "brief" in texts else None
+            prompt = texts.get("prompt", b"")
+            return msgspec.structs.replace(state, brief=brief, prompt=prompt, started_at_us=at_us)
+        case AnswerRead():
+            return msgspec.structs.replace(state, last_message=texts.get("text") if data.text is not None else None)
+        case ToolReturned():
+            failed = "" if data.ok else data.cause or "failed"
+            return msgspec.structs.replace(
+                state, answer=texts.get("result", b""), returned=failed, wait_us=data.retry_after_us
+            )
 
 
 def _evolve(  # noqa: C901, PLR0911, PLR0912  # one arm an event: splitting it would hide what is missing
@@ -138,6 +165,10 @@ def _evolve(  # noqa: C901, PLR0911, PLR0912  # one arm an event: splitting it w
             return _with(state, call)
         case ToolNotStarted() | ToolExited() | ToolReturned():
             return _with(state, msgspec.structs.replace(_call(state, data.call), over=True))
+        case VerificationRequested():
+            return msgspec.structs.replace(state, verifying=True)
+        case EvidenceGathered():
+            return msgspec.structs.replace(state, verifying=False)
         case CancelRequested():
             return _with(state, msgspec.structs.replace(_call(state, data.call), cancel=data.cause))
         case RunCancelAsked():
@@ -166,7 +197,9 @@ def fold(events: Iterable[Recorded]) -> Run | None:
 
 def _answered(state: Run, data: OutputAppended, body: bytes | None) -> Run:
     if state.policy is None or state.policy.outcome == "exit" or data.stream != "stdout":
-        return state
+        if state.brief is None or data.stream != "stderr":
+            return state
+        return msgspec.structs.replace(state, printed_errors=(state.printed_errors + (body or b""))[-ERRORS_BYTES_MAX:])
     more = (*state.answer_more, body or b"")
     if len(more) < _ANSWER_PARTS_MAX and data.size < CHUNK_BYTES_MAX // _ANSWER_PARTS_MAX:
         return msgspec.structs.replace(state, answer_more=more)

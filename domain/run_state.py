@@ -6,8 +6,9 @@ from typing import Literal
 import msgspec
 
 from domain.bounds import ANSWER_BYTES_MAX
+from domain.brief import Brief
 from domain.mind import Mind
-from domain.payload import Policy, Text
+from domain.payload import CallKind, Policy, Text
 
 
 class Status(StrEnum):
@@ -33,7 +34,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int
     input: Text
     tool: str = ""
-    kind: Literal["process", "http"] = "process"
+    kind: CallKind = "process"
     effect: Literal["idempotent", "once"] = "idempotent"
     timeout_us: int = 0  # its own; 0 = that of the run's policy
     repeats: int = 0  # the lost call that it does again
@@ -61,6 +62,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     answer: bytes = b""  # the tail of stdout, kept where the policy looks for an outcome in it ...
     answer_more: tuple[bytes, ...] = ()  # ... and what followed it, joined now and then: see `answered`
     cancel_reason: str = ""
+    brief: Brief | None = None  # what a one-shot run is judged by
+    prompt: bytes = b""
+    started_at_us: int = 0
+    printed_errors: bytes = b""  # the tail of stderr, where the brief reads it
+    last_message: bytes | None = None  # of a coding agent, from its file
+    returned: str = ""  # why a request of a one-shot run failed
+    wait_us: int = 0  # how long its server asks to wait
+    verifying: bool = False  # what it claims is being looked at
+    refunds: int = 0
     mind: Mind | None = None  # what a controller's run remembers
 
     @property

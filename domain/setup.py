@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-ToolKind = Literal["local-process", "ssh-command", "http-request", "ask-person", "mcp"]
+ToolKind = Literal["local-process", "ssh-command", "http-request", "ask-person", "memory", "mcp"]
 Effect = Literal["allow", "ask", "deny"]
 Kind = Literal["rules", "openai", "command"]
 
@@ -115,7 +115,10 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One rule: what it matches, what holds then, and how an approval that it asks for behaves."""
+    """One rule: what it matches, what holds then, and how an approval that it asks for behaves.
+
+    With `on` = run it is about runs as a whole, and matches profile, adapter, kind and source.
+    """
 
     id: str
     effect: Effect
@@ -128,6 +131,10 @@ class PolicyRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_us: int = 0
     on_expire: Literal["tell_agent", "fail"] = "tell_agent"
     on_reject: Literal["tell_agent", "fail"] = "tell_agent"
+    on: Literal["call", "run"] = "call"
+    adapter: str = "*"
+    kind: str = "*"
+    source: str = "*"
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -186,6 +193,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str = ""
 
 
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that the task brings, as it was when the task was taken in."""
+
+    path: str
+    sha256: str
+    size: int
+    content: str
+
+
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """All of it."""
 
@@ -205,6 +221,15 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     memory: tuple[str, ...] = ()
     context: dict[str, Any] = {}
     cwd: str = ""
+    spares: tuple[Controller, ...] = ()  # who decides once the one before did not answer
+    summarizer: Controller | None = None  # who is asked for a summary of what did not fit
+    older: tuple[Message, ...] = ()  # the latest of the messages that did not fit, for a summary
+    summary_chars: int = 0
+    state: dict[str, Any] = {}  # that a caller hands on from run to run
+    kind: str = ""  # of the task, and where it came from: what rules about runs match
+    source: str = ""
+    thread: str = ""
+    files: tuple["File", ...] = ()
 
     def tool(self, name: str) -> Tool | None:
         """A tool by its name."""

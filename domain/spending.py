@@ -26,7 +26,7 @@ def reserve(model: Model | None, request_bytes: int) -> tuple[int, int]:
 
 def answered_spending(mind: Mind, question: Question, answer: Answer) -> Mind:
     """Replace what was reserved by what was used; what is not said stays as it was reserved."""
-    model = mind.setup.controller.model
+    model = mind.asked.model
     tokens = question.reserved_tokens
     if answer.tokens_in is not None and answer.tokens_out is not None:
         tokens = answer.tokens_in + answer.tokens_out
@@ -39,7 +39,9 @@ def answered_spending(mind: Mind, question: Question, answer: Answer) -> Mind:
     )
 
 
-def reached(mind: Mind, *, asking: bool, tokens: int = 0, nusd: int = 0) -> BudgetReached | None:
+def reached(
+    mind: Mind, *, asking: bool, tokens: int = 0, nusd: int = 0, model: Model | None = None
+) -> BudgetReached | None:
     """The budget that the next decision would pass; with `asking`, what it reserves counts too."""
     budgets = mind.setup.budgets
     if budgets.decisions and mind.decisions >= budgets.decisions:
@@ -50,7 +52,7 @@ def reached(mind: Mind, *, asking: bool, tokens: int = 0, nusd: int = 0) -> Budg
         return BudgetReached(budget="stuck", limit=budgets.stuck, used=mind.repeats)
     if asking and budgets.tokens and mind.tokens + tokens > budgets.tokens:
         return BudgetReached(budget="tokens", limit=budgets.tokens, used=mind.tokens)
-    model = mind.setup.controller.model
+    model = model or mind.controller.model
     unknown = model is None or model.prices is None  # then nobody could tell when the limit is passed
     if asking and budgets.cost_nusd and (unknown or mind.cost_nusd + nusd > budgets.cost_nusd):
         return BudgetReached(budget="cost", limit=budgets.cost_nusd, used=mind.cost_nusd)

@@ -1,7 +1,7 @@
 """A task: its states, who may move it, and what the claim index keeps of it."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,6 +24,7 @@ from domain.events import (
     TaskUnblocked,
     Text,
 )
+from domain.work_events import Origin
 
 
 class Status(StrEnum):
@@ -59,6 +60,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     payload: Text
     attempts: int
     max_attempts: int
+    refunds: int = 0  # attempts given back in a row
     epoch: int
     created_at_us: int
     updated_at_us: int
@@ -70,6 +72,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     run: str = ""  # the latest
     open_run: str = ""  # the latest, while it has not ended
     cause: str = ""
+    origin: Origin | None = None
+    expires_us: int = 0
+    own_adapter_only: bool = False
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -126,6 +131,7 @@ def claim(state: Task, *, run: str, dispatcher: str) -> TaskClaimed:
         attempt=state.attempts + 1,
         max_attempts=state.max_attempts,
         dispatcher=dispatcher,
+        refunds=state.refunds,
     )
 
 
@@ -158,15 +164,22 @@ def evolve(state: Task | None, recorded: Recorded) -> Task:
         cause=change.cause,
         open_run=state.open_run if isinstance(data, TaskParked | TaskResumed) else "",
     )
+    return msgspec.structs.replace(state, **_counted(state, data))
+
+
+def _counted(state: Task, data: object) -> dict[str, Any]:
+    """What an event changes in the attempts, and which run is the latest."""
     match data:
         case TaskClaimed():
-            return msgspec.structs.replace(
-                state, attempts=data.attempt, epoch=data.epoch, run=data.run, open_run=data.run
-            )
+            return {"attempts": data.attempt, "epoch": data.epoch, "run": data.run, "open_run": data.run}
         case TaskRetried() | TaskUnblocked():
-            return msgspec.structs.replace(state, max_attempts=data.max_attempts)
+            return {"max_attempts": data.max_attempts, "refunds": 0}
+        case TaskRetryScheduled(refunded=True):
+            return {"attempts": state.attempts - 1, "refunds": state.refunds + 1}
+        case TaskRetryScheduled():
+            return {"refunds": 0}
         case _:
-            return state
+            return {}
 
 
 def _queued(recorded: Recorded, data: TaskQueued) -> Task:
@@ -191,6 +204,9 @@ def _queued(recorded: Recorded, data: TaskQueued) -> Task:
         thread=data.thread,
         parent_run=data.parent_run,
         depth=data.depth,
+        origin=data.origin,
+        expires_us=data.expires_us,
+        own_adapter_only=data.own_adapter_only,
     )
 
 

@@ -53,7 +53,7 @@ def _of_a_controller(state: Run, mind: minds.Mind) -> Iterator[Timer]:  # noqa: 
         return
     if mind.until_us:
         yield Timer("until", mind.until_us - mind.decided_us, mind.until_us)
-    controller = mind.setup.controller
+    controller = mind.controller
     if controller.kind == "rules" and not any(rule.when == "silence" for rule in controller.rules):
         return  # no rule speaks of silence: nothing would follow from it
     for call in state.open_calls:

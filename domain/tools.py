@@ -1,16 +1,18 @@
 """The tools that a run may call: their typed inputs, and what each describes. No tool is special to the core."""
 
+import hashlib
 import re
 import shlex
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
-from domain.bounds import ARGUMENT_BYTES_MAX, TOOL_TIMEOUT_S
-from domain.calls import CallInput, HttpInput
+from domain.bounds import ARGUMENT_BYTES_MAX, MEMORY_CHARS_MAX, TOOL_TIMEOUT_S
+from domain.calls import CallInput, HttpInput, MemoryInput
+from domain.payload import CallKind
 from domain.setup import Setup, Tool
 
 _Argument = Annotated[str, Meta(max_length=ARGUMENT_BYTES_MAX)]
@@ -50,11 +52,22 @@ class AskPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     question: Annotated[str, Meta(min_length=1, max_length=4_000)]
 
 
+class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Remember a text under a key, recall what contains all words of a query, or forget a key."""
+
+    do: Literal["remember", "recall", "forget"]
+    key: Annotated[str, Meta(max_length=200)] = ""
+    text: Annotated[str, Meta(max_length=MEMORY_CHARS_MAX)] = ""
+    query: Annotated[str, Meta(max_length=1_000)] = ""
+    scope: Literal["workspace", "agent", "thread", "user"] = "thread"
+
+
 INPUTS: dict[str, type[msgspec.Struct]] = {
     "local-process": LocalProcess,
     "ssh-command": SshCommand,
     "http-request": HttpRequest,
     "ask-person": AskPerson,
+    "memory": Memory,
 }
 _FRAMING = frozenset(  # where a request goes and where it ends: the allow-list is about the address alone
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"}
@@ -70,6 +83,59 @@ _SSH_OPTIONS = (
 )
 
 
+class Discovered(msgspec.Struct, frozen=True):
+    """A tool as its server describes it."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+    description: Annotated[str, Meta(max_length=4_000)] = ""
+    schema: dict[str, Any] = {}
+
+
+def extended(setup: Setup, server: str, document: bytes) -> Setup:
+    """The setup with tools that were discovered at run time: their effect may not be repeated, and a person is asked.
+
+    None replaces a tool that is there, nor one that every profile may have: a server cannot take over a name. What is
+    described as no tool can be is left out: a server says what it likes, and a fact is not refused.
+    """
+    there = {tool.name for tool in setup.tools} | INPUTS.keys()
+    new = {
+        each.name: Tool(
+            name=each.name,
+            kind="mcp",
+            description=each.description,
+            effect="once",
+            approval="ask",
+            schema=each.schema,
+            tags=(server,),
+        )
+        for each in _discovered(document)
+        if each.name not in there
+    }
+    return msgspec.structs.replace(setup, tools=(*setup.tools, *new.values()))
+
+
+def schemas(document: bytes) -> dict[str, str]:
+    """The digest of each discovered tool's canonical schema: what a later change of it is noticed by."""
+    found = _discovered(document)
+    return {each.name: hashlib.sha256(msgspec.json.encode(each.schema, order="sorted")).hexdigest() for each in found}
+
+
+def _discovered(document: bytes) -> list[Discovered]:
+    try:
+        said = msgspec.json.decode(document)
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    found = [_described(each) for each in said] if isinstance(said, list) else []
+    return [each for each in found if each is not None]
+
+
+def _described(each: object) -> Discovered | None:
+    try:
+        return msgspec.convert(each, Discovered)
+    except msgspec.ValidationError:
+        return None
+
+
 def schema(tool: Tool) -> dict[str, Any]:
     """The JSON schema of a tool's input, as a model is shown it."""
     return tool.schema if tool.schema is not None else _schema(tool.kind)
@@ -82,17 +148,16 @@ def _schema(kind: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name != "title"}
 
 
-def canonical(tool: Tool, arguments: dict[str, Any]) -> bytes:  # noqa: C901  # one arm a kind
+def canonical(tool: Tool, arguments: dict[str, Any]) -> bytes:
     """The arguments in the one form that is digested and carried out. Raises WrongInput naming the field."""
     if tool.kind == "mcp":
+        _check_texts(arguments)
         return msgspec.json.encode(arguments, order="sorted")
     try:
         checked = msgspec.convert(arguments, INPUTS[tool.kind])
     except msgspec.ValidationError as problem:
         raise WrongInput(str(problem)[:300]) from None
-    for text in _texts(arguments):
-        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            raise WrongInput("a text contains a NUL character or a lone surrogate")
+    _check_texts(arguments)
     match checked:
         case LocalProcess():
             _check_command(checked.command)
@@ -102,9 +167,24 @@ def canonical(tool: Tool, arguments: dict[str, Any]) -> bytes:  # noqa: C901  # 
                 raise WrongInput(f"host {checked.host!r} is not on the list of the tool {tool.name!r}")
         case HttpRequest():
             _check_address(tool, checked)
+        case Memory():
+            _check_memory(checked)
         case _:
             pass
     return msgspec.json.encode(msgspec.to_builtins(checked), order="sorted")
+
+
+def _check_texts(arguments: dict[str, Any]) -> None:
+    for text in _texts(arguments):
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise WrongInput("a text contains a NUL character or a lone surrogate")
+
+
+def _check_memory(wanted: Memory) -> None:
+    if wanted.do != "recall" and not wanted.key.strip():
+        raise WrongInput(f"to {wanted.do} something needs a key")
+    if wanted.do == "remember" and not wanted.text.strip():
+        raise WrongInput("to remember something needs a text")
 
 
 def check_host(host: str) -> None:
@@ -113,7 +193,7 @@ def check_host(host: str) -> None:
         raise WrongInput(f"{host[:80]!r} is no host name: letters, digits, . _ : - only, not beginning with a sign")
 
 
-def describe(setup: Setup, tool: Tool, arguments: bytes) -> CallInput | HttpInput | None:
+def describe(setup: Setup, tool: Tool, arguments: bytes) -> CallInput | HttpInput | MemoryInput | None:
     """What is started for these canonical arguments; None for a question, which a person answers."""
     given = msgspec.json.decode(arguments)
     match tool.kind:
@@ -132,8 +212,22 @@ def describe(setup: Setup, tool: Tool, arguments: bytes) -> CallInput | HttpInpu
                 bytes_max=tool.bytes_max,
                 total_us=tool.timeout_us or int(TOOL_TIMEOUT_S * 1_000_000),
             )
+        case "memory":
+            owners = {"workspace": "", "user": "", "agent": setup.profile, "thread": setup.thread}
+            known = msgspec.convert(given, Memory)
+            return MemoryInput(
+                do=known.do,
+                scope=known.scope,
+                owner=owners[known.scope],
+                key=known.key,
+                text=known.text,
+                query=known.query,
+            )
         case _:
             return None
+
+
+KINDS: dict[type, CallKind] = {CallInput: "process", HttpInput: "http", MemoryInput: "memory"}
 
 
 def _process(setup: Setup, tool: Tool, argv: tuple[str, ...]) -> CallInput:

@@ -6,7 +6,7 @@ Opens no socket, starts no process, appends nothing. A missing or surplus conseq
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -62,7 +62,7 @@ def replay(
 
     `instead` gives a fact as it would be with other inputs: another policy, another prompt.
     """
-    replaying = _Replaying(salt, instead)
+    replaying = Replaying(salt, instead)
     for event in events:
         if replaying.take(event):
             break
@@ -79,12 +79,26 @@ def replay(
     )
 
 
-class _Replaying:
-    """The state of one replay."""
+class Stepped(Protocol):
+    """What one fact led to."""
+
+    @property
+    def state(self) -> Any:  # noqa: ANN401  # of a run, a workflow, a schedule
+        """The state after it."""
+        ...
+
+    @property
+    def consequences(self) -> tuple[Consequence, ...]:
+        """What follows."""
+        ...
+
+
+class Replaying:
+    """The state of one replay; of a run, unless a subclass says otherwise."""
 
     def __init__(self, salt: bytes, instead: Callable[[Recorded], Recorded] | None = None) -> None:
         self._instead = instead
-        self.state: core.Run | None = None
+        self.state: Any = None
         self.events = 0
         self.consequences = 0
         self.output_bytes = 0
@@ -100,7 +114,7 @@ class _Replaying:
         self.events += 1
         self._last = event.position
         data = event.data
-        if isinstance(data, Consequence) and not (isinstance(data, TaskCanceled | TaskBlocked) and not data.run):
+        if isinstance(data, Consequence) and self.is_derived(data):
             self.consequences += 1
             self._compare(event, data)
             self._decisions += isinstance(data, DecisionMade) and self.difference is None
@@ -109,6 +123,18 @@ class _Replaying:
             if self.difference is None:
                 self._feed(event)
         return self.difference is not None
+
+    def is_derived(self, data: Consequence) -> bool:
+        """Whether the core derives this event; a person's, for a task that does not run, it does not."""
+        return not (isinstance(data, TaskCanceled | TaskBlocked) and not data.run)
+
+    def step(self, fact: Recorded) -> Stepped:
+        """What today's core makes of a fact."""
+        return core.step(self.state, fact)
+
+    def stream(self, data: Payload) -> str:
+        """The stream on which a consequence belongs."""
+        return stream_of(self.state, data)
 
     def finish(self) -> None:
         """Nothing follows: all that was derived must have been recorded."""
@@ -123,7 +149,7 @@ class _Replaying:
                 self._differs("digest", fact, "digest", fact.data.digest, digest)
                 return
         try:
-            step = core.step(self.state, fact if self._instead is None else self._instead(fact))
+            step = self.step(fact if self._instead is None else self._instead(fact))
         except Exception as problem:  # noqa: BLE001  # today's core refusing a fact is a difference to show
             self._differs("error", fact, "", _name(fact.data), f"{type(problem).__name__}: {problem}")
             return
@@ -144,8 +170,8 @@ class _Replaying:
                 self._differs("field", event, field, _value(was), _value(now))
                 return
         assert self.state is not None, "a consequence follows a fact"
-        if event.stream != stream_of(self.state, today):
-            self._differs("field", event, "stream", event.stream, stream_of(self.state, today))
+        if event.stream != self.stream(today):
+            self._differs("field", event, "stream", event.stream, self.stream(today))
 
     def _missing(self, position: int) -> None:
         if self._expected and self.difference is None:

@@ -5,8 +5,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from domain.events import REGISTRY, Payload, Policy, Recorded, Text
-from domain.payload import Window
+from domain.payload import AdapterChoice, Probed, Window
 from domain.routed import Routed
+from domain.work_events import Origin
 
 _POLICY = Policy(
     outcome="json",
@@ -32,10 +33,13 @@ def _value(name: str, kind: Any) -> Any:  # noqa: ANN401  # a value of that type
         tuple[str, ...]: (f"{name} 1", f"{name} 2"),
         dict[str, str]: {"args.0": "push*", "command": "git"},
         Routed: Routed(selected="helper", by="rule", requested="auto", rule=2, candidates=("helper",), reason="phrase"),
+        tuple[str, ...] | None: (f"{name} 1",),
+        Origin: Origin(kind="workflow", stream="3c" * 16, state="plan", epoch=2, depth=1, signals=("plan_ready",)),
+        AdapterChoice: AdapterChoice("codex", "claude", (Probed("codex", ok=False, reason="command_not_found"),)),
         Window: Window(first=3, last=9, offset=4096),
     }
     if get_origin(kind) is Literal:
-        return get_args(kind)[-1]
+        return next(each for each in reversed(get_args(kind)) if each != "")
     return plain[next(iter(get_args(kind))) if _optional(kind) else kind]
 
 

@@ -20,11 +20,22 @@ from domain.events import (
     TaskBlocked,
     TaskParked,
     TaskPrioritized,
+    TaskQueued,
     TaskResumed,
 )
 from domain.ids import DISPATCH, output_stream, text_of
 from domain.ports import Head, Log, LogView, Running, Work
+from domain.stream_index import EXPIRY, OUTBOX, SCHEDULE, SENSOR, Noun
 from domain.task import Status
+from domain.work_events import (
+    OutboxDelivered,
+    OutboxDropped,
+    OutboxFailed,
+    OutboxQueued,
+    OutboxRetried,
+    SensorParked,
+    SensorRan,
+)
 from tests.adapters.puts import (
     RUN,
     TASK,
@@ -479,6 +490,194 @@ def test_a_claim_sees_a_pause_of_its_own_group(log: Log) -> None:
     seen: list[bool] = []
     append(log, put(event(DISPATCH, 1, DispatchPaused())), lambda view: seen.append(view.paused()))
     assert seen == [True]
+
+
+# schedules, workflows, messages, sensors, deadlines: the index of the other streams
+
+
+def message(stream: str, version: int = 1, *, target: str = "hook", held: bool = False) -> Recorded:
+    return event(
+        stream, version, OutboxQueued(kind="message", target=target, message=text_of(b"m"), key=stream, held=held)
+    )
+
+
+def failed(stream: str, version: int, next_us: int) -> Recorded:
+    return event(stream, version, OutboxFailed(attempt=version, cause="c", next_us=next_us))
+
+
+def expiring(task: str, expires_us: int) -> Put:
+    [plain] = queued(task).events
+    assert isinstance(plain.data, TaskQueued)
+    wanted = msgspec.structs.replace(plain.data, expires_us=expires_us)
+    return Put(events=(msgspec.structs.replace(plain, data=wanted),), blobs=queued(task).blobs)
+
+
+def test_a_log_has_no_nouns_of_a_kind_before_the_first(log: Log) -> None:
+    append(log, queued(), notes("a", 1, 1))
+    assert not any(log.has(kind) for kind in (OUTBOX, SENSOR, EXPIRY, SCHEDULE))
+    assert (log.nouns(OUTBOX), log.due(OUTBOX, NEVER_US, 9)) == ([], [])
+
+
+def test_nouns_are_in_the_order_in_which_they_began(log: Log) -> None:
+    append(log, put(message("b"), message("a", target="other")), put(failed("b", 2, 0)), put(message("c", held=True)))
+    assert log.nouns(OUTBOX) == [
+        Noun("b", "hook", "failed", 0),
+        Noun("a", "other", "queued", 1),
+        Noun("c", "hook", "held", 0),
+    ]
+    assert log.has(OUTBOX)
+    assert log.nouns(SENSOR) == []
+
+
+def test_nouns_can_be_asked_for_by_their_status(log: Log) -> None:
+    append(log, put(message("a"), message("b")), put(event("a", 2, OutboxDelivered(attempt=1))))
+    assert [each.stream for each in log.nouns(OUTBOX, "queued")] == ["b"]
+    assert [each.stream for each in log.nouns(OUTBOX, "delivered")] == ["a"]
+    assert log.nouns(OUTBOX, "dropped") == []
+
+
+def test_a_kind_is_there_for_ever_once_it_was(log: Log) -> None:
+    append(log, put(message("a"), event("a", 2, OutboxDropped())))
+    assert log.has(OUTBOX)
+    assert log.due(OUTBOX, NEVER_US, 9) == []
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["outside", "in a transaction"])
+def test_what_is_due_comes_earliest_first_and_to_the_microsecond(log: Log, *, within: bool) -> None:
+    append(log, put(message("a"), failed("a", 2, 2000)), put(message("b"), failed("b", 2, 1000)), put(message("c")))
+    assert due(log, 999, within=within) == ["c"]
+    assert due(log, 1000, within=within) == ["c", "b"]
+    assert due(log, 2000, within=within) == ["c", "b", "a"]
+    assert due(log, 2000, limit=2, within=within) == ["c", "b"]
+
+
+def due(log: Log, now_us: int, *, within: bool = False, limit: int = 10, kind: str = OUTBOX) -> list[str]:
+    if not within:
+        return log.due(kind, now_us, limit)
+    found: list[str] = []
+    appended(log, lambda view: found.extend(view.due(kind, now_us, limit)))
+    return found
+
+
+def test_the_same_time_goes_by_age(log: Log) -> None:
+    append(log, put(message("b"), message("a")), put(message("c")))
+    assert due(log, 1) == ["b", "a", "c"]
+
+
+def test_a_work_sees_the_nouns_of_its_group(log: Log) -> None:
+    seen: list[object] = []
+
+    def look(view: LogView) -> None:
+        seen.extend([view.has(OUTBOX), [each.stream for each in view.nouns(OUTBOX)], view.due(OUTBOX, 1, 9)])
+
+    append(log, put(message("a")), look, put(message("b")))
+    assert seen == [True, ["a"], ["a"]]
+
+
+def test_a_refused_put_leaves_no_noun(log: Log) -> None:
+    [result] = append(log, put(message("a"), note("x", 7)))
+    assert isinstance(result, errors.StreamConflict)
+    assert not log.has(OUTBOX)
+
+
+def test_a_sensor_is_one_noun_however_often_it_ran(log: Log) -> None:
+    ran = SensorRan(sensor="s", accepted=1, deduplicated=0, next_us=5)
+    broken = msgspec.structs.replace(ran, cause="exit:1")
+    append(log, put(event("s1", 1, ran)), put(message("a")), put(event("s1", 2, broken)))
+    assert log.nouns(SENSOR) == [Noun("s1", "s", "failing", 5)]
+    append(log, put(event("s1", 3, broken), event("s1", 4, SensorParked(sensor="s", failures=2))))
+    assert log.nouns(SENSOR) == [Noun("s1", "s", "parked", 0)]
+    append(log, put(event("s1", 5, ran)))
+    assert log.nouns(SENSOR) == [Noun("s1", "s", "fresh", 5)]
+
+
+def test_a_task_with_a_deadline_is_due_until_somebody_looked(log: Log) -> None:
+    append(log, expiring("a", 1000), expiring("b", 2000), queued("c"))
+    assert due(log, 1500, kind=EXPIRY) == ["a"]
+    assert appended(log, lambda view: view.settle("a")) == []
+    assert due(log, 2000, kind=EXPIRY) == ["b"]
+    assert [each.stream for each in log.nouns(EXPIRY)] == ["a", "b"]
+    assert log.ready(0, 9) == ["a", "b", "c"]
+
+
+def test_nothing_is_settled_outside_of_a_transaction(log: Log) -> None:
+    append(log, expiring("a", 1000))
+    log.settle("a")
+    assert due(log, 1000, kind=EXPIRY) == ["a"]
+
+
+def test_what_was_settled_is_due_again_once_an_event_says_so(log: Log) -> None:
+    append(log, put(message("a")), lambda view: view.settle("a"))
+    assert due(log, NEVER_US) == []
+    append(log, put(event("a", 2, OutboxRetried())))
+    assert due(log, 1) == ["a"]
+
+
+# what follows
+
+
+class Echo:
+    """Lets a note follow on every message, and keeps a text of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.seen: list[tuple[int, bool]] = []
+
+    def wants(self, put: Put) -> bool:
+        self.asked.append(put.events[0].stream if put.events else "")
+        return any(isinstance(each.data, OutboxQueued) for each in put.events)
+
+    def follow(self, view: LogView, put: Put) -> Put | None:
+        self.seen.append((view.version("echo"), view.has(OUTBOX)))
+        said = msgspec.structs.replace(note("echo", view.version("echo") + 1, put.events[0].stream), caused_by=-1)
+        return Put(events=(said,), blobs=(Blob("echo", put.events[0].stream.encode()),))
+
+
+def test_what_follows_lies_behind_its_cause_and_is_not_among_the_positions(log: Log) -> None:
+    log.followed_by(Echo())
+    assert append(log, put(message("a")), notes("x", 1, 1), put(message("b"))) == [
+        range(1, 2),
+        range(3, 4),
+        range(4, 5),
+    ]
+    assert [(each.stream, each.caused_by) for each in log.read(0, 9)] == [
+        ("a", 0), ("echo", 1), ("x", 0), ("b", 0), ("echo", 4),
+    ]  # fmt: skip
+    assert log.blob("echo", text_of(b"b")) == b"b"
+
+
+def test_a_follower_is_asked_about_every_put_and_works_for_those_that_it_wants(log: Log) -> None:
+    echo = Echo()
+    log.followed_by(echo)
+    append(log, notes("x", 1, 1), lambda _: put(message("a")), lambda _: None, put(message("b")))
+    assert echo.asked == ["x", "a", "b"]
+    assert echo.seen == [(0, False), (1, True)]
+
+
+def test_a_put_that_is_refused_takes_what_follows_with_it(log: Log) -> None:
+    log.followed_by(Echo())
+    [result, good] = append(log, put(message("a"), note("x", 9)), put(message("b")))
+    assert isinstance(result, errors.StreamConflict)
+    assert good == range(1, 2)
+    assert [each.stream for each in log.read(0, 9)] == ["b", "echo"]
+    with pytest.raises(errors.BlobNotFound):
+        log.blob("echo", text_of(b"a"))
+
+
+def test_a_fence_holds_for_what_follows_too(log: Log) -> None:
+    log.followed_by(Echo())
+    append(log, put(message("a"), fence={"x": 1}))
+    assert log.head().position == 0
+
+
+def test_a_follower_that_has_nothing_to_say_adds_nothing(log: Log) -> None:
+    class Silent(Echo):
+        def follow(self, view: LogView, put: Put) -> None:
+            super().follow(view, put)
+
+    log.followed_by(Silent())
+    assert append(log, put(message("a"))) == [range(1, 2)]
+    assert log.head().position == 1
 
 
 # the chain

@@ -27,9 +27,9 @@ READERS = (
     ("golden", "record", "@last"),
     ("doctor",),
 )
+DISPATCHERS = (("run-once",), ("work", "--until-idle"))
 WRITERS = (
-    ("run-once",),
-    ("work", "--until-idle"),
+    *DISPATCHERS,
     ("cancel", "@last"),
     ("retry", "@failed"),
     ("unblock", "@waiting"),
@@ -48,12 +48,20 @@ def test_in_an_empty_folder_a_command_says_how_to_begin_and_creates_nothing(
     assert place.files() == set()
 
 
-@pytest.mark.parametrize("command", READERS + WRITERS, ids=" ".join)
+@pytest.mark.parametrize("command", [each for each in READERS + WRITERS if each not in DISPATCHERS], ids=" ".join)
 def test_in_a_home_without_a_log_nothing_is_created_either(place: Place, command: tuple[str, ...]) -> None:
     place.config("")
     done = place.rt(*command, "--json")
     assert done.code == (0 if command == ("doctor",) else 3), done
     assert place.files() == {"rt.toml"}
+
+
+@pytest.mark.parametrize("command", DISPATCHERS, ids=" ".join)
+def test_a_dispatcher_begins_the_log_of_a_home_that_is_configured(place: Place, command: tuple[str, ...]) -> None:
+    """Its sensors and schedules may be all that ever brings work in."""
+    place.config("")
+    assert place.rt(*command, "--json").code == 0
+    assert (place.state / "log.db").exists()
 
 
 def _without_capabilities() -> None:

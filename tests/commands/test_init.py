@@ -21,7 +21,9 @@ def test_the_template_shows_the_defaults(place: Place) -> None:
     without = place.json("config", "show")
     place.ok("init")
     with_it = place.json("config", "show")
-    assert with_it | {"file": ""} == without | {"file": ""}
+    for document in (without, with_it):
+        del document["file"], document["files"], document["origins"]  # where it stands, not what it says
+    assert with_it == without
 
 
 def test_nothing_is_overwritten(place: Place) -> None:

@@ -203,3 +203,19 @@ def test_work_without_a_home_says_how_to_make_one(place: Place) -> None:
     assert done.code == 3
     assert done.error["hint"] == "rt init"
     assert place.files() == set()
+
+
+def test_a_collector_of_logs_gets_an_object_a_line(place: Place) -> None:
+    place.ok("do", "--", "true")
+    place.ok(
+        "intake", "-", stdin=b'{"kind": "k", "source": "s", "subject": "\\u001b[31mred", "payload": {"argv": ["true"]}}'
+    )
+    done = place.rt("work", "--until-idle", "--log", "json")
+    told = [json.loads(line) for line in done.errors.splitlines()]
+    assert {each["schema"] for each in told} == {"rt.note.v1", "rt.event.v1"}
+    topics = [each["topic"] for each in told if each["schema"] == "rt.event.v1"]
+    assert topics[0] == "task.claimed.v1"
+    assert topics[-2:] == ["run.finished.v1", "task.completed.v1"]
+    assert all({"at", "stream", "version", "task", "data"} <= each.keys() for each in told if "topic" in each)
+    assert "\x1b" not in done.errors
+    assert place.rt("work", "--log", "xml").code == 2

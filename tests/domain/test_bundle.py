@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.bundle import Compiled, child_environment, compile_run, task_variables
+from domain.bundle import child_environment, compile_run, task_variables
+from domain.bundle_parts import Compiled
 from domain.calls import CallInput
 from domain.config import Adapter, Config, Retry, Work
 from domain.events import Policy, RunRefused, RunStarted

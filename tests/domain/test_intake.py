@@ -36,12 +36,12 @@ def nested(containers: int) -> dict[str, Any]:
 
 
 def test_a_task_becomes_one_event_and_one_stored_text() -> None:
-    made = accept(task(subject="t", description="d", priority=9, requested_profile="p", requested_adapter="script"))
+    made = accept(task(subject="t", description="d", priority=9, requested_profile="watch", requested_adapter="script"))
     assert made.payload == b'{"description":"d","payload":{"argv":["true"]}}'
     assert made.event.payload == text_of(made.payload)
     event = made.event
     assert (event.kind, event.source, event.subject, event.priority) == ("k", "s", "t", 9)
-    assert (event.profile, event.adapter) == ("p", "script")
+    assert (event.profile, event.adapter) == ("watch", "script")
 
 
 def test_what_is_left_out_has_its_documented_default() -> None:

@@ -273,6 +273,16 @@ def test_a_run_lost_before_its_bundle_goes_back_without_a_pause_of_its_own() -> 
     )
 
 
+def test_what_broke_before_the_bundle_was_known_waits_as_usual() -> None:
+    (ended, again) = (
+        Story().given(claimed()).when(RunOwnerLost(dispatcher="d1", cause="internal_error")).step().consequences
+    )
+    assert ended == RunFinished(state="lost", retry="retryable", cause="internal_error")
+    assert isinstance(again, TaskRetryScheduled)
+    assert 48_000_000 <= again.backoff_us <= 72_000_000, "a minute, a fifth more or less"
+    assert again.due_at_us == NOW_US + again.backoff_us
+
+
 # attempts and pauses
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain import agents, tools
 from domain.agent_config import ToolConfig
-from domain.calls import CallInput, HttpInput
+from domain.calls import CallInput, HttpInput, MemoryInput
 from domain.config import Config
 from domain.setup import Setup, Tool
 from tests.agents import config
@@ -25,7 +25,7 @@ def refused(tool: Tool, arguments: dict[str, Any]) -> str:
     return str(problem.value)
 
 
-def described(tool: Tool, arguments: dict[str, Any]) -> CallInput | HttpInput | None:
+def described(tool: Tool, arguments: dict[str, Any]) -> CallInput | HttpInput | MemoryInput | None:
     setup: Setup = agents.setup(config(), "it", agents.Given(goal="g", cwd="/folder"))
     return tools.describe(setup, tool, tools.canonical(tool, arguments))
 

@@ -17,7 +17,17 @@ from hypothesis import strategies as st
 from adapters.log_reader import LogReader
 from domain import errors
 from domain import run as core
-from domain.events import REGISTRY, TaskParked, TaskPrioritized, TaskResumed, topic
+from domain.events import (
+    REGISTRY,
+    AnswerRead,
+    EvidenceGathered,
+    RunVerified,
+    TaskParked,
+    TaskPrioritized,
+    TaskResumed,
+    VerificationRequested,
+    topic,
+)  # fmt: skip
 from projections import catch_up, status
 from projections.catch_up import Database, Projection
 from projections.tables import COLUMNS, TABLE_DOCS, UPDATES
@@ -160,7 +170,9 @@ def test_every_table_and_column_is_described_and_typed(feed: LogReader, tmp_path
 def test_a_long_history_reaches_every_state(feed: LogReader, tmp_path: Path) -> None:
     """The random histories are worth something only if they get around."""
     found = Projection(tmp_path, feed).ask(rows)
-    of_agents = {topic(kind) for kind in REGISTRY.values() if kind.__module__ == "domain.agent_events"}
+    elsewhere = ("domain.agent_events", "domain.schedule_events", "domain.workflow_events", "domain.work_events")
+    of_agents = {topic(kind) for kind in REGISTRY.values() if kind.__module__ in elsewhere}
+    of_agents |= {topic(each) for each in (AnswerRead, VerificationRequested, EvidenceGathered, RunVerified)}
     of_agents |= {topic(TaskParked), topic(TaskResumed), topic(TaskPrioritized)}
     topics = {topic(kind) for kind in REGISTRY.values()} - {LOSS} - of_agents
     assert {row["topic"] for row in found["events"]} == topics

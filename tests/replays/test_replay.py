@@ -234,8 +234,8 @@ def test_nothing_replays_as_nothing() -> None:
 def test_a_core_that_decides_otherwise_diverges(monkeypatch: pytest.MonkeyPatch) -> None:
     right = one_shot.decide
 
-    def always_completed(run: core.Run, fact: Any) -> one_shot.Decided:  # noqa: ANN401  # any fact
-        decided = right(run, fact)
+    def always_completed(run: core.Run, fact: Any, texts: Any) -> one_shot.Decided:  # noqa: ANN401  # any fact
+        decided = right(run, fact, texts)
         return ending.Ending(state="completed") if isinstance(decided, ending.Ending) else decided
 
     monkeypatch.setattr(one_shot, "decide", always_completed)

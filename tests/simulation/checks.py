@@ -113,11 +113,19 @@ def _index(log: MemoryLog, events: Sequence[Recorded]) -> Iterator[str]:
     order = [
         state.task
         for state in sorted(claimable, key=lambda each: (-each.priority, not each.open_run, each.queued_position))
+        if _is_its_turn(state, states)
     ]
     if log.ready(1 << 62, 1 << 30) != order:
         yield "the claim index has other claimable tasks than the log"
     if log.next_due_us() != min((state.due_at_us for state in claimable if state.due_at_us), default=None):
         yield "the claim index has another next due time than the log"
+
+
+def _is_its_turn(task: tasks.Task, others: Sequence[tasks.Task]) -> bool:
+    """Whether no earlier message of its thread is still being answered."""
+    open_ones = tasks.CLAIMABLE | {tasks.Status.RUNNING, tasks.Status.WAITING_FOR_APPROVAL}
+    earlier = (each for each in others if each.queued_position < task.queued_position and each.status in open_ones)
+    return not task.thread or all(each.thread != task.thread for each in earlier)
 
 
 def _runs(log: MemoryLog, events: Sequence[Recorded]) -> Iterator[str]:

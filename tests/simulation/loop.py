@@ -4,7 +4,7 @@ import asyncio
 import random
 import selectors
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 START_US = 1_700_000_000_000_000
 _TURN_NS = 1_000  # what a turn of the loop costs, so that time never stands still
@@ -35,6 +35,10 @@ class _NeverBlocks(selectors.SelectSelector):
         return []
 
 
+class NoThreads(AssertionError):
+    """The simulated world has no threads: what blocks goes through World.aside."""
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """asyncio as it is, but for the clock. A seed shuffles what is ready: asyncio itself hides races."""
 
@@ -46,6 +50,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._virtual.now_ns / 1e9
+
+    def run_in_executor(self, *_: object) -> NoReturn:
+        """No threads: they take real time, and a seed would not repeat."""
+        raise NoThreads
 
 
 class VirtualClock:

@@ -35,6 +35,7 @@ from tests.simulation.models import (
     pays_first,
     waits_first,
 )
+from tests.simulation.more_scenarios import MORE
 from tests.simulation.people import often
 from tests.simulation.plan import Act, Scenario
 from tests.simulation.scenarios import chatty, drain, lose_lock, stop
@@ -329,7 +330,9 @@ CHATS = (
     asking("streaming chat", _DONE, config=config(**_CHAT, model={"stream": True}), model=chats(call("work"))),
 )
 
-SCENARIOS: tuple[Scenario, ...] = (*WATCHING, *APPROVALS, *ANSWERS, *BUDGETS, *CANCELS, *TOGETHER, *CHATS)
+SCENARIOS: tuple[Scenario, ...] = (
+    *WATCHING, *APPROVALS, *ANSWERS, *BUDGETS, *CANCELS, *TOGETHER, *CHATS, *MORE,
+)  # fmt: skip
 _TALKS = acting_on(call("work", program="chatty"), call("work", program="slow"))
 
 # A dispatcher that counts as dead without being it: impossible with kernel locks, but not with leases.

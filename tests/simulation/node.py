@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from adapters.http import ScriptedHttp
@@ -14,6 +14,7 @@ from commands.world import World
 from domain import errors
 from domain.events import Put, Recorded
 from domain.ports import Appended, Clock, Environment, Files, Http, Ids, Liveness, Log, LogView, Processes, Work
+from domain.world_ports import P, T
 from tests.simulation import checks
 
 if TYPE_CHECKING:
@@ -101,6 +102,12 @@ class _Writer:
 _NODE: contextvars.ContextVar["Node | None"] = contextvars.ContextVar("node", default=None)
 
 
+async def _at_once(look: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """A look takes no simulated time, and no thread."""
+    await asyncio.sleep(0)
+    return look(*args, **kwargs)
+
+
 class Node:
     """One dispatcher's process."""
 
@@ -127,6 +134,7 @@ class Node:
             urgent=None,
             watch=self._watch,
             warn=simulation.warnings.append,
+            aside=_at_once,
         )
         self.dispatcher = Dispatcher(self.world, simulation.scenario.concurrency)
 

@@ -61,7 +61,7 @@ def test_an_acknowledgement_before_the_commit_is_found(monkeypatch: pytest.Monke
 def test_an_effect_before_its_request_is_durable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hasty(self: drive.Driver) -> None:
         world = self._world
-        compiled = self._compile()
+        compiled = await self._compile()
         self._effects.call = compiled.call
         state, _ = advance(self._tip, [Happened(compiled.fact)], at_us=world.clock.now_us(), actor=self._actor)
         begun = list(self._effects.carry_out(state, abandoned=False))

@@ -1,0 +1,86 @@
+"""Commands about bridges: what another service sent becomes a task, by file now and by HTTP where it is served."""
+
+from typing import Annotated, Any
+
+import typer
+
+from commands import documents, options, render
+from commands.invocation import invocation
+from commands.making import accepted_from
+from commands.taking_in import announce, check_secrets, take_in
+from commands.wiring import Runtime
+from domain import bridges, errors
+from domain.bridges import Bridged
+from domain.ids import keyed_task
+from domain.intake import Accepted
+from domain.work_config import BridgeConfig
+
+app = typer.Typer(no_args_is_help=True)
+Document = Annotated[str, typer.Argument(metavar="[DOC]", help="The payload: JSON, @file, or - for stdin.")]
+
+
+@app.command("github", help="A payload of GitHub: a webhook's, or the old short form.")
+def github(
+    document: Document = "-",
+    event: Annotated[str, typer.Option("--event", help="What X-GitHub-Event says.")] = "",
+    as_json: options.Json = False,
+) -> None:
+    """Bridge a GitHub payload."""
+    options.no_tail()
+    runtime = invocation.runtime(create=True)
+    config = runtime.config.bridges.get("github", BridgeConfig())
+    bridged = bridges.github(documents.read(document, "bridge.github"), config, event=event)
+    _queue(runtime, "github", bridged, as_json=as_json)
+
+
+@app.command("discord", help="A payload of Discord: a message, an interaction, or the old short form.")
+def discord(document: Document = "-", as_json: options.Json = False) -> None:
+    """Bridge a Discord payload."""
+    options.no_tail()
+    runtime = invocation.runtime(create=True)
+    config = runtime.config.bridges.get("discord", BridgeConfig())
+    bridged = bridges.discord(documents.read(document, "bridge.discord"), config)
+    _queue(runtime, "discord", bridged, as_json=as_json)
+
+
+def _queue(runtime: Runtime, bridge: str, bridged: Bridged, *, as_json: bool) -> None:
+    answer: dict[str, Any] = {"queued": False, "bridge": bridge, "event": bridged.event, "task_id": None}
+    if bridged.task is None:
+        runtime.close()
+        _said(answer | {"ignored": bridged.ignored}, as_json=as_json)
+        return
+    accepted, _ = accepted_from(bridged.task, "bridge", runtime.config, runtime.clock.now_us())
+    check_secrets(runtime, accepted)
+    announce(runtime)
+    answer |= {"queued": True, "profile": accepted.event.profile}
+    answer |= _taken(runtime, accepted)
+    runtime.close()
+    _said(answer, as_json=as_json)
+
+
+def _taken(runtime: Runtime, accepted: Accepted) -> dict[str, Any]:
+    """The task that is there now. What was told before in other words makes no second one, and is no error (BR-2)."""
+    try:
+        taken = take_in(runtime, accepted)
+    except errors.KeyConflict:
+        task = keyed_task(accepted.key)
+        position = runtime.log.stream(task)[0].position
+        return {"task_id": task, "deduplicated": True, "conflict": True, "position": position}
+    return {
+        "task_id": taken.task,
+        "deduplicated": taken.deduplicated,
+        "conflict": False,
+        "position": taken.position,
+    }
+
+
+def _said(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        render.document("rt.bridge.v1", answer)
+    elif not answer["queued"]:
+        render.out(f"nothing is made of it: {render.line(answer['ignored'])}")
+    else:
+        how = "known" if answer["deduplicated"] else "queued"
+        render.out(f"{how}: task {answer['task_id'][:8]} at position {answer['position']}")
+        if answer["conflict"]:
+            render.note("what it says differs from the first time")

@@ -1,0 +1,32 @@
+"""What all bundles have: the form in which they are handed to the shell, and the policy that is frozen in them."""
+
+import msgspec
+
+from domain.calls import CallInput
+from domain.config import Adapter, Config, to_us
+from domain.events import Policy, RunRefused, RunStarted
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle ready to be recorded: the fact, and the texts that it names."""
+
+    fact: RunStarted | RunRefused
+    texts: tuple[bytes, ...] = ()
+    call: CallInput | None = None
+    setup: bytes = b""
+    read: dict[str, bytes] = {}  # texts that the core reads: field of the fact -> content
+
+
+def policy_of(adapter: Adapter, config: Config, timeout_s: float) -> Policy:
+    """The rules that a run of this adapter is decided by."""
+    return Policy(
+        outcome=adapter.outcome,
+        effect=adapter.effect,
+        timeout_us=to_us(timeout_s),
+        grace_us=to_us(config.work.kill_grace_s),
+        output_bytes_max=config.work.output_max_bytes,
+        backoff_base_us=to_us(config.retry.backoff_s),
+        backoff_max_us=to_us(config.retry.backoff_max_s),
+        exit_retryable=adapter.exit_retryable,
+        exit_permanent=adapter.exit_permanent,
+    )

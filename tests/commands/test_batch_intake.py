@@ -1,0 +1,172 @@
+"""`rt intake --lines`: many tasks in one command, each acknowledged when synced, each bad line named (IN-1 to IN-7)."""
+
+import json
+import os
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from domain.bounds import LINE_BYTES_MAX
+from tests.commands.place import RT, Done, Place, finished, until
+
+GOOD: dict[str, Any] = {"kind": "k", "source": "s", "payload": {"argv": ["true"]}}
+
+
+def line(**fields: object) -> str:
+    return json.dumps(GOOD | fields)
+
+
+def intake(place: Place, *lines: str, options: tuple[str, ...] = ()) -> Done:
+    (place.folder / "tasks").write_text("\n".join(lines) + "\n")
+    return place.rt("intake", "--lines", *options, "--json", "@tasks")
+
+
+def counted(done: Done) -> tuple[int, int, int]:
+    found = json.loads(done.out)
+    return found["queued"], found["deduplicated"], found["refused"]
+
+
+def test_ten_thousand_tasks_come_in_with_one_command(place: Place) -> None:
+    done = intake(place, *(line(subject=str(at), priority=at % 10) for at in range(10_000)))
+    assert (done.code, counted(done)) == (0, (10_000, 0, 0))
+    assert place.json("sql", "SELECT count(DISTINCT stream), max(position) FROM events")["rows"] == [[10_000, 10_000]]
+    place.ok("log", "verify")
+
+
+def test_lines_come_on_stdin_too_and_blank_ones_are_left_out(place: Place) -> None:
+    text = f"\n{line()}\n   \n{line()}".encode()
+    done = place.rt("intake", "--lines", "--json", stdin=text)
+    assert (done.code, counted(done)) == (0, (2, 0, 0))
+
+
+def test_each_bad_line_is_named_and_nothing_else_is_lost(place: Place) -> None:
+    """IN-1, IN-4."""
+    bad = {
+        2: ("{", "not JSON"),
+        4: (line(priority=1001), "task.priority"),
+        5: ('{"kind": "k", "kind": "k"}', "stands there twice"),
+        6: ('{"kind": "k", "source": "s"}', "task.payload: is missing"),
+        7: (line(kind=" "), "task.kind: is blank"),
+        8: ("[]", "expected an object"),
+        9: ('{"kind": "\\u0000", "source": "s", "payload": {}}', "NUL"),
+        10: ('{"kind": "\\ud800", "source": "s", "payload": {}}', "lone surrogate"),
+        11: ("NaN", "NaN"),
+        12: (line(requested_adapter="codex"), "no adapter 'codex'"),
+        13: ("x" * (LINE_BYTES_MAX + 10), f"more than {LINE_BYTES_MAX} bytes"),
+    }
+    done = intake(place, *(bad[at][0] if at in bad else line(subject=str(at)) for at in range(1, 16)))
+    assert (done.code, counted(done)) == (2, (4, 0, 11))
+    notes = done.errors.splitlines()
+    for number, (_, why) in bad.items():
+        assert any(f"line {number}:" in note and why in note for note in notes), (number, notes)
+    assert {task["subject"] for task in place.rows("task", "list")} == {"1", "3", "14", "15"}
+
+
+def test_all_or_none_takes_none_where_one_is_bad(place: Place) -> None:
+    done = intake(place, *[line()] * 600, "{", options=("--all-or-none",))
+    assert (done.code, counted(done)) == (2, (0, 0, 1))
+    assert "line 601" in done.errors
+    assert place.head() == 0
+
+
+def test_all_or_none_takes_all_in_one_transaction(place: Place) -> None:
+    done = intake(place, *[line()] * 1200, options=("--all-or-none",))
+    assert (done.code, counted(done)) == (0, (1200, 0, 0))
+    assert json.loads(done.out)["position"] == place.head() == 1200
+
+
+@pytest.mark.parametrize("options", [(), ("--all-or-none",)], ids=["each", "all or none"])
+def test_the_same_file_twice_is_the_same_tasks(place: Place, options: tuple[str, ...]) -> None:
+    """IN-7: also the same key twice in one file."""
+    lines = [line(idempotency_key=f"k{at % 50}") for at in range(60)]
+    assert counted(intake(place, *lines, options=options)) == (50, 10, 0)
+    assert counted(intake(place, *lines, line(), options=options)) == (1, 60, 0)
+    assert place.head() == 51
+
+
+def test_one_key_from_many_callers_at_once_is_one_task(place: Place) -> None:
+    """IN-6."""
+    place.ok("init")
+    argv = ("intake", "--key", "same", "--json", line())
+    with place.started(*argv) as one, place.started(*argv) as two, place.started(*argv) as three:
+        answers = [finished(each).document for each in (one, two, three)]
+    assert len({answer["task_id"] for answer in answers}) == 1
+    assert sorted(answer["deduplicated"] for answer in answers) == [False, True, True]
+    assert place.head() == 1
+
+
+def test_a_key_with_other_content_is_named_with_its_line_and_the_others_go_in(place: Place) -> None:
+    """IN-7."""
+    done = intake(place, line(idempotency_key="a"), line(idempotency_key="a", priority=9), line())
+    assert (done.code, counted(done)) == (2, (2, 0, 1))
+    assert any(note.startswith("line 2:") and "a" in note for note in done.errors.splitlines())
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["in the log", "in the file"])
+def test_all_or_none_takes_none_where_a_key_has_other_content(place: Place, first: bool) -> None:  # noqa: FBT001  # a parameter
+    """IN-7."""
+    head = 0
+    if first:
+        head = place.json("intake", line(idempotency_key="a"))["position"]
+    rest = [] if first else [line(idempotency_key="a")]
+    done = intake(place, line(), *rest, line(idempotency_key="a", priority=9), options=("--all-or-none",))
+    assert (done.code, done.error["code"], done.error["key"]) == (5, "task.key_conflict", "a")
+    assert place.head() == head
+
+
+@pytest.mark.parametrize("options", [(), ("--all-or-none",)], ids=["each", "all or none"])
+def test_messages_of_one_thread_keep_their_order(place: Place, options: tuple[str, ...]) -> None:
+    done = intake(place, *(line(thread="t", description=str(at)) for at in range(3)), options=options)
+    assert counted(done) == (3, 0, 0)
+    place.ok("work", "--until-idle")
+    assert {task["status"] for task in place.rows("task", "list")} == {"completed"}
+    place.ok("log", "verify")
+
+
+def test_what_was_acknowledged_is_there_when_the_command_is_killed(place: Place) -> None:
+    """IN-5: whole tasks, no half one; the second delivery makes the rest."""
+    lines = "".join(line(idempotency_key=f"k{at}") + "\n" for at in range(3000))
+    reading, writing = os.pipe()
+    place.ok("init")
+    with subprocess.Popen(
+        [*RT, "intake", "--lines", "-"], stdin=reading, cwd=place.folder, env=place.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        os.close(reading)
+        data = lines.encode()
+        half = data[: len(data) // 2]
+        while half:
+            half = half[os.write(writing, half) :]
+        until(lambda: place.head() >= 500)
+        process.send_signal(signal.SIGKILL)
+    os.close(writing)
+    before = place.head()
+    assert 500 <= before < 3000
+    place.ok("log", "verify")
+    done = intake(place, *lines.splitlines())
+    assert counted(done) == (3000 - before, before, 0)
+    assert place.head() == 3000
+
+
+@pytest.mark.parametrize("given", ["@nothing", "@."])
+def test_a_file_that_cannot_be_read_is_named_and_makes_no_log(place: Place, given: str) -> None:
+    done = place.rt("intake", "--lines", given, "--json")
+    assert (done.code, done.error["where"]) == (2, "tasks")
+    assert place.files() == set()
+
+
+def test_all_or_none_belongs_to_lines(place: Place) -> None:
+    done = place.rt("intake", "--all-or-none", line())
+    assert (done.code, "--all-or-none belongs to --lines" in done.errors) == (2, True)
+
+
+def test_an_empty_file_takes_nothing_in(place: Place) -> None:
+    for options in ((), ("--all-or-none",)):
+        assert counted(intake(place, "", options=options)) == (0, 0, 0)
+
+
+def test_the_answer_for_people_counts(place: Place) -> None:
+    (place.folder / "tasks").write_text(line() + "\n" + line() + "\n")
+    assert place.ok("intake", "--lines", "@tasks").text == "2 queued, 0 deduplicated, 0 refused, at position 2\n"
