@@ -44,10 +44,17 @@ env = []                # variables whose values are taken out of everything bef
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where; the current folder without it.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite an rt.toml that is there.")] = False,
+    example: Annotated[str, typer.Option("--example", help="With documents to try it out: operator.")] = "",
+    agent_package: Annotated[
+        Path | None, typer.Option("--agent-package", help="The package of an agent: identity, purpose, units.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Make a home."""
     options.no_tail()
+    if example or agent_package:
+        _folder(folder, example, agent_package, force=force, as_json=as_json)
+        return
     target = folder.absolute()
     file = target / CONFIG
     if file.exists() and not force:
@@ -67,6 +74,33 @@ def init(
         return
     render.out(f"made {file} and {target / STATE}{' (added to .gitignore)' if ignored else ''}")
     render.note("next: rt do -- echo hello")
+
+
+def _folder(folder: Path, example: str, agent_package: Path | None, *, force: bool, as_json: bool) -> None:
+    """Make a home that is more than its configuration."""
+    from commands import agent_packages
+
+    if agent_package is not None and (example or folder != Path()):
+        raise typer.BadParameter("names its own folder; give either it, or --example with DIR")
+    target = (agent_package or folder).expanduser().absolute()
+    try:
+        if agent_package is None:
+            written = agent_packages.example(example, target, force=force)
+        else:
+            written = agent_packages.package(target, force=force)
+    except OSError as problem:
+        raise errors.StoreFull(path=str(problem.filename or target), why=str(problem.strerror)) from None
+    invocation.home, invocation.config = str(target / STATE), None
+    runtime = invocation.runtime()
+    runtime.create_log()
+    runtime.close()
+    if as_json:
+        answer = {"folder": str(target), "files": written, "home": str(target / STATE), "gitignore": _ignore(target)}
+        render.document("rt.init_folder.v1", answer)
+        return
+    _ignore(target)
+    render.out(f"made {target} with {len(written)} files")
+    render.note(f"next: {target / 'README.md'}")
 
 
 def _ignore(folder: Path) -> bool:

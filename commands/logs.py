@@ -1,4 +1,4 @@
-"""Commands about the log itself: tail, verify, export, import."""
+"""Commands about the log itself: tail, verify, backup, export, import."""
 
 import sys
 import time
@@ -140,6 +140,26 @@ def _accept(record: HeadRecord, recorded: Head, end: Head) -> None:
         raise result
     runtime.close()
     render.note(f"accepted: the events after {end.position} are gone; recorded at position {result[-1]}")
+
+
+@app.command("backup", help="A verified copy of the log, also under load; FILE.head.json says where it ends.")
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet.")],
+    as_json: options.Json = False,
+) -> None:
+    """Back the log up."""
+    from commands.backups import save
+
+    options.no_tail()
+    runtime = invocation.runtime()
+    saved = save(runtime.home.state, target.expanduser().absolute())
+    runtime.close()
+    if as_json:
+        answer = {"position": saved.position, "hash": saved.hash, "size_bytes": saved.size_bytes}
+        render.document("rt.backup.v1", answer | {"file": str(target), "head_file": str(saved.head_file)})
+        return
+    render.out(f"backed up {saved.position} events to {target}, verified")
+    render.note(f"the head lies in {saved.head_file}; keep a copy of both elsewhere")
 
 
 @app.command("export", help="The whole log as lines of JSON, on stdout or into a file.")

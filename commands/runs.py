@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -111,6 +112,28 @@ def log(run: options.RunArgument, *, as_json: options.Json = False) -> None:
     if as_json:
         render.document("rt.end.v1", {"count": count, "position": runtime.readable.head().position, "next": None})
     runtime.close()
+
+
+@app.command("audit", help="Write all that the log holds of a run as files: calls, prompts, answers, output, events.")
+def audit(
+    run: options.RunArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that is made for it.")],
+    *,
+    as_json: options.Json = False,
+) -> None:
+    """Write the audit files of a run."""
+    from commands import audits
+
+    runtime = invocation.runtime()
+    wanted = runtime.find_run(run)
+    written, erased = audits.write(runtime.readable, wanted, folder)
+    runtime.close()
+    if as_json:
+        render.document("rt.audit.v1", {"run": wanted, "folder": str(folder), "files": written, "erased": erased})
+        return
+    for name in written:
+        render.out(name)
+    render.note(f"{len(written)} files in {folder}" + (f"; {len(erased)} texts were erased" if erased else ""))
 
 
 @app.command("output", help="What the run printed: the exact bytes into a pipe, cleaned onto a terminal.")
