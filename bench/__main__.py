@@ -8,7 +8,7 @@ import time
 from bench import harness
 from bench.harness import Row
 
-NAMES = ("appends", "output", "runs", "cold", "replay", "projection", "recovery", "controllers")
+NAMES = ("appends", "output", "runs", "cold", "replay", "projection", "recovery", "controllers", "work")
 SECONDS_MAX = 240
 
 
