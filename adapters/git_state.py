@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from adapters import own_children
 from adapters.artifacts import seen_at
 from domain.bounds import MIB
 from domain.managed_path import Workspace, below
@@ -112,16 +113,8 @@ class _Git:
         """Run one command. Raises _Unknown when it cannot be started or does not end in time."""
         self.left_s()
         off = [each for name, value in self._off.items() for each in ("-c", f"{name}={value}")]
-        process = subprocess.Popen(  # noqa: S603  # the program from an absolute path, the arguments are ours
-            [self._program, "--no-pager", *off, *arguments],
-            cwd=self._folder,
-            env=_ENVIRONMENT | {"PATH": _path()},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        with process:
+        argv = [self._program, "--no-pager", *off, *arguments]
+        with own_children.started(argv, _ENVIRONMENT | {"PATH": _path()}, cwd=self._folder) as process:
             try:
                 out, error, is_cut = self._read(process)
                 code = process.wait(self.left_s()) if not is_cut else 0

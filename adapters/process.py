@@ -300,8 +300,8 @@ class LocalProcesses:
         if not alone:
             self._trees.look()
         for marker in settling:
-            call = self._calls[marker]
-            if call.exit is not None:
+            call = self._calls.get(marker)  # one that was given back meanwhile is nobody's any more
+            if call is None or call.exit is not None:
                 continue
             if alone or not self._trees.members(call, self._live(), fresh=False):
                 self._over(call, ())

@@ -6,6 +6,7 @@ Only descendants of the dispatcher are ever considered, and a process that could
 import os
 from collections.abc import Mapping, Sequence
 
+from adapters import own_children
 from adapters import process_table as table
 from domain.ports import ProcessIdentity
 
@@ -41,7 +42,7 @@ class Trees:
         What outlives a leader is inherited by the dispatcher before the leader can be reaped.
         """
         children = table.children()
-        return children is not None and children <= self.leaders
+        return children is not None and children <= self.leaders | own_children.pids()
 
     def observe(self, live: Sequence[Call]) -> None:
         """Take a full snapshot and remember the trees, for the day when a parent is gone."""
@@ -78,10 +79,11 @@ class Trees:
 
     def _orphans(self, live: Sequence[Call]) -> list[table.Entry]:
         """Children that the dispatcher inherited and that no observation attributes to a call."""
+        ours = self.leaders | own_children.pids()
         return [
             each
             for each in self._snapshot.direct
-            if not each.zombie and each.pid not in self.leaders and not any(self._belongs(call, each) for call in live)
+            if not each.zombie and each.pid not in ours and not any(self._belongs(call, each) for call in live)
         ]
 
     def _by_elimination(
@@ -100,8 +102,9 @@ class Trees:
 
     def _reap(self) -> None:
         """Collect inherited children that are dead."""
+        ours = self.leaders | own_children.pids()
         for each in self._snapshot.direct:
-            if each.zombie and each.pid not in self.leaders:
+            if each.zombie and each.pid not in ours:
                 _collect(each.pid)
 
     def left_over(self, calls: Mapping[str, ProcessIdentity | None], boot_id: str) -> dict[str, list[table.Entry]]:

@@ -1,7 +1,12 @@
 """What a program says about its version."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
+
+from adapters import own_children
 
 _BYTES_MAX = 200
 
@@ -10,15 +15,12 @@ def tool_version(program: str, environment: Mapping[str, str], timeout_s: float)
     """The first line of `PROGRAM --version`, at most 200 bytes of it; empty when it says nothing in time."""
     env = {name: environment[name] for name in ("PATH", "HOME") if name in environment}
     try:
-        done = subprocess.run(  # noqa: S603  # the program that an adapter names
-            [program, "--version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=env,
-            timeout=timeout_s,
-            check=False,
-        )
+        with own_children.started([program, "--version"], env, errors=subprocess.DEVNULL) as process:
+            try:
+                printed, _ = process.communicate(timeout=timeout_s)
+            finally:
+                with suppress(ProcessLookupError):  # whoever it started goes with it
+                    os.killpg(process.pid, signal.SIGKILL)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout[:_BYTES_MAX].decode("utf-8", "replace").partition("\n")[0].strip()
+    return printed[:_BYTES_MAX].decode("utf-8", "replace").partition("\n")[0].strip()

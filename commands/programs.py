@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from commands.world import World
+from domain.bounds import KILL_S_MAX
 from domain.bundle import BASE_ENV
 from domain.ports import NotStarted, ProcessSpec
 
 _GRACE_S = 1.0
+_LOOK_S = 0.01
 _STDERR_BYTES = 4_096
 
 
@@ -69,8 +71,22 @@ async def _followed(world: World, program: Program, name: str, changed: asyncio.
             world.processes.kill(name, _GRACE_S)
         del stdout[program.bytes_max + 1 :]
         handle = asyncio.get_running_loop().call_later(max(0.05, left_s), changed.set)
-        await changed.wait()
-        handle.cancel()
+        try:
+            await changed.wait()
+        except asyncio.CancelledError:
+            await _ended(world, name, offset)
+            raise
+        finally:
+            handle.cancel()
+
+
+async def _ended(world: World, name: str, offset: int) -> None:
+    """End its whole tree now: nothing in the log names it, so nobody could later."""
+    world.processes.kill(name, 0.0)
+    until_s = world.clock.monotonic_s() + 2 * KILL_S_MAX
+    while (found := world.processes.read(name, offset)).exit is None and world.clock.monotonic_s() < until_s:
+        offset += sum(len(piece.data) for piece in found.pieces)
+        await asyncio.sleep(_LOOK_S)
 
 
 def environment(

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import pytest
 
+from adapters import own_children
 from adapters import process_table as table
 from adapters.process import LocalProcesses
 from domain.bounds import BUFFERED_BYTES_MAX, DRAIN_S, KILL_S_MAX, READ_BYTES_MAX
@@ -638,6 +639,8 @@ def test_closing_ends_what_runs(noted: Path) -> None:
 
 # after a dispatcher's death
 
+DEAD = f"dead-{os.getpid()}"  # the sweep of another worker of the tests finds it by its name else
+
 DISPATCHER = """
 import asyncio, json, os, sys
 from adapters.process import LocalProcesses
@@ -647,7 +650,7 @@ async def main():
     found = {}
     for number in range(2):
         argv = (*sys.argv[1:3], sys.argv[3] + str(number))
-        spec = ProcessSpec(call=f"dead-{number}", argv=argv, cwd="/", env=dict(PATH=os.environ["PATH"]))
+        spec = ProcessSpec(call=f"{sys.argv[4]}-{number}", argv=argv, cwd="/", env=dict(PATH=os.environ["PATH"]))
         identity = processes.spawn(spec, lambda: None)
         found[spec.call] = [identity.pid, identity.start_ticks, identity.boot_id]
     print(json.dumps(found), flush=True)
@@ -664,7 +667,7 @@ def dead(tmp_path: Path) -> Iterator[dict[str, ProcessIdentity]]:
     helper = tmp_path / "tree.py"
     helper.write_text(source.replace("print('up', flush=True); ", ""))
     dispatcher = subprocess.Popen(
-        [sys.executable, "-c", DISPATCHER, sys.executable, str(helper), str(tmp_path / "pids")],
+        [sys.executable, "-c", DISPATCHER, sys.executable, str(helper), str(tmp_path / "pids"), DEAD],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -695,20 +698,20 @@ def swept(calls: dict[str, ProcessIdentity | None]) -> dict[str, int]:
 def test_left_overs_of_a_dead_dispatcher_are_swept(dead: dict[str, ProcessIdentity], tmp_path: Path) -> None:
     members = [pid for number in range(2) for pid in pids(tmp_path / f"pids{number}")]
     assert sorted(alive(*members)) == sorted(members)
-    assert swept(dict(dead)) == {"dead-0": 2, "dead-1": 2}
+    assert swept(dict(dead)) == {f"{DEAD}-0": 2, f"{DEAD}-1": 2}
     assert alive(*members) == []
 
 
 def test_a_sweep_goes_by_the_marker_where_no_process_was_recorded(
     dead: dict[str, ProcessIdentity], tmp_path: Path
 ) -> None:
-    assert swept(dict.fromkeys(dead)) == {"dead-0": 2, "dead-1": 2}
+    assert swept(dict.fromkeys(dead)) == {f"{DEAD}-0": 2, f"{DEAD}-1": 2}
     assert alive(*pids(tmp_path / "pids0"), *pids(tmp_path / "pids1")) == []
 
 
 def test_a_sweep_ends_the_named_calls_and_nothing_else(dead: dict[str, ProcessIdentity], tmp_path: Path) -> None:
     bystander = subprocess.Popen(["sleep", "60"], env={"RT_CALL": "alive-0"})
-    assert swept({"dead-0": dead["dead-0"]}) == {"dead-0": 2}
+    assert swept({f"{DEAD}-0": dead[f"{DEAD}-0"]}) == {f"{DEAD}-0": 2}
     assert alive(*pids(tmp_path / "pids0")) == []
     assert len(alive(*pids(tmp_path / "pids1"))) == 2
     assert alive(bystander.pid) == [bystander.pid]
@@ -749,3 +752,21 @@ def test_a_call_cannot_be_adopted_because_its_pipes_died_with_its_dispatcher() -
         return shell.processes.adopt("c", identity, lambda: None)
 
     assert driven(story) is False
+
+
+def test_a_helper_of_the_dispatcher_is_nobodys_stray_and_keeps_its_exit_status() -> None:
+    """Git and the like run beside calls: what ends or is ended there leaves them alone, and their zombies too."""
+
+    def helper(seconds: str) -> int:
+        with own_children.started(["/bin/sh", "-c", f"sleep {seconds}; exit 7"], {"PATH": "/usr/bin:/bin"}) as process:
+            return process.wait()
+
+    async def story(shell: Shell) -> tuple[Exit, list[int]]:
+        shell.start("sleep", "0.3")
+        short, long = (asyncio.create_task(asyncio.to_thread(helper, each)) for each in ("0.1", "0.8"))
+        ended = await shell.end()
+        return ended, [await short, await long]
+
+    ended, codes = driven(story)
+    assert (ended.exit_code, ended.killed, ended.escaped) == (0, 0, ())
+    assert codes == [7, 7]
