@@ -129,6 +129,9 @@ class Deliveries:
             events = view.stream(stream, version)
             if any(isinstance(event.data, OutboxDelivered | OutboxDropped) for event in events):
                 return None  # another dispatcher, or a person, was faster
+            newer = any(isinstance(event.data, OutboxFailed | OutboxRetried) for event in events)
+            if isinstance(fact, OutboxFailed) and newer:
+                return None  # this attempt is counted already, or a person gave it another one
             making = Making(view, at_us=self._world.clock.now_us(), actor=self._actor)
             making.add(stream, fact)
             return making.put()

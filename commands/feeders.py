@@ -13,17 +13,25 @@ from commands.making import Making
 from commands.scheduling import Scheduler
 from commands.sensor_programs import SensorPrograms
 from commands.world import World
-from domain import notify
+from domain import errors, notify
 from domain.agent_events import ApprovalRequested
 from domain.bounds import FEEDER_FAILURES_MAX, FEEDER_PAUSE_S
 from domain.events import DispatchPaused, Put, TaskBlocked
 from domain.ids import DISPATCH, outbox_stream, text_of
 from domain.ports import LogView, Waiting
 from domain.stream_index import EXPIRY, OUTBOX, SCHEDULE
-from domain.task import CLAIMABLE
+from domain.task import CLAIMABLE, Task
 from domain.work_events import OutboxQueued
 
 _EXPIRE_AT_ONCE = 500
+
+
+def _readable(view: LogView, task: str) -> Task | None:
+    """A task; None for one whose events cannot be read, which whoever claims parks."""
+    try:
+        return view.task(task)
+    except errors.Corrupt:
+        return None
 
 
 class Feeders:
@@ -144,7 +152,7 @@ class Feeders:
         def work(view: LogView) -> Put | None:
             making = Making(view, at_us=now_us, actor=self._actor)
             for task in view.due(EXPIRY, now_us, _EXPIRE_AT_ONCE):
-                state = view.task(task)
+                state = _readable(view, task)
                 if state is not None and state.status in CLAIMABLE and not state.attempts:
                     making.add(task, TaskBlocked(cause="queue_expired"), correlation=task)
                 view.settle(task)

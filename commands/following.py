@@ -20,6 +20,7 @@ from domain.events import (
     RunFinished,
     TaskBlocked,
     TaskCanceled,
+    TaskClaimed,
     TaskCompleted,
     TaskFailed,
     Text,
@@ -68,13 +69,17 @@ class Following:
 
     def _one(self, making: Making, put: Put, at: int, event: Recorded) -> None:
         """Each part for itself: one that goes wrong is recorded, and takes nothing else with it."""
-        task = making.view.task(event.correlation or event.stream)
+        try:
+            task = making.view.task(event.correlation or event.stream)
+        except errors.Corrupt as problem:  # it is being parked for that; nothing can follow from it
+            _refuse(making, event, "workflow_task", 1, str(problem)[:500], at)
+            return
         if task is None:
             return
         if isinstance(event.data, _ENDS):
             found = self._part(making, event, at, "follow_up", lambda: _outcome(making.view, put, task, event))
             if task.origin is not None and task.origin.kind == "workflow" and making.view.has(WORKFLOW):
-                self._part(making, event, at, "workflow_task", lambda: self._move(making, task, event, at, found))
+                self._part(making, event, at, "workflow_task", lambda: self._move(making, put, task, event, at, found))
             if isinstance(event.data, TaskCompleted) and found is not None:
                 self._part(making, event, at, "follow_up", lambda: self._wishes(making, task, event, at, found))
         self._part(making, event, at, "message", lambda: self._notices(making, task, event, at))
@@ -93,7 +98,9 @@ class Following:
         for notice in notify.notices(self._config(), task, event):
             self._tell(making, task, event, at, notice)
 
-    def _move(self, making: Making, task: Task, event: Recorded, at: int, found: Outcome | None) -> None:
+    def _move(  # all that a task ends with
+        self, making: Making, put: Put, task: Task, event: Recorded, at: int, found: Outcome | None
+    ) -> None:
         origin = task.origin
         assert origin is not None, "it is the task of a workflow"
         state = state_of(making.view, origin.stream)
@@ -108,6 +115,7 @@ class Following:
             kind=task.kind,
             signal=said,
             cause=getattr(event.data, "cause", "") or getattr(event.data, "reason", ""),
+            cost_nusd=_cost_nusd(making.view, put, task.task),
         )
         feed(making, state, origin.stream, Made(ended), self._config(), cause=at)
 
@@ -170,6 +178,15 @@ def _refuse(making: Making, event: Recorded, what: _What, count: int, reason: st
     run = getattr(event.data, "run", "")
     refused = OutboxRefused(what=what, count=count, reason=reason, task=task, run=run)
     making.add(outbox_stream(f"refused:{run or task}"), refused, correlation=task, cause=at)
+
+
+def _cost_nusd(view: LogView, put: Put, task: str) -> int:
+    """What all runs of a task cost, as far as it is known; those that failed cost too."""
+    runs = [event.data.run for event in view.stream(task) if isinstance(event.data, TaskClaimed)]
+    ends = [event for run in runs for event in view.stream(run) if isinstance(event.data, RunFinished)]
+    ends += [event for event in put.events if isinstance(event.data, RunFinished)]
+    costs = {event.stream: event.data.cost_nusd or 0 for event in ends if isinstance(event.data, RunFinished)}
+    return sum(costs.values())
 
 
 def _outcome(view: LogView, put: Put, task: Task, event: Recorded) -> Outcome | None:

@@ -81,7 +81,7 @@ class Sensors:
 
     def _one(self, making: Making, sensed: Sensed) -> Ingested:
         wanted = sensed.input
-        first = self._first(making.view, sensed)
+        first = self._first(making.view, sensed, making.at_us)
         if first is not None:
             return self._again(making, sensed, first)
         stream = sensed_stream(wanted.dedupe_key, sensed.window)
@@ -117,10 +117,14 @@ class Sensors:
             making.queue(accepted, task, origin=Origin(kind="sensor", stream=stream), cause=at)
         return Ingested(accepted=True, event=event, position=0)
 
-    def _first(self, view: LogView, sensed: Sensed) -> Recorded | None:
+    def _first(self, view: LogView, sensed: Sensed, now_us: int) -> Recorded | None:
         """The event that this one repeats, by its dedupe key or by its sensor's own id."""
         wanted = sensed.input
         events = view.stream(sensed_stream(wanted.dedupe_key, sensed.window))
+        if not events and wanted.dedupe_ttl_seconds:  # one that came shortly before the border of the windows counts on
+            before = view.stream(sensed_stream(wanted.dedupe_key, sensed.window - 1))
+            if before and now_us - before[0].at_us < wanted.dedupe_ttl_seconds * 1_000_000:
+                return before[0]
         if not events:
             names = view.stream(sensor_event_stream(wanted.sensor_id, wanted.event_id))
             if not names or (

@@ -135,6 +135,28 @@ def test_a_key_that_lives_for_a_while_can_be_told_again_later(place: Place) -> N
     assert len(set(windows)) == len(windows) >= 2
 
 
+def test_the_border_of_two_windows_doubles_nothing(place: Place) -> None:
+    """SE-4: a key counts for so long from when it was told, not until midnight."""
+    from commands.home import Home
+    from commands.sensing import Sensors
+    from commands.wiring import Runtime
+
+    place.config("")
+    runtime = Runtime(Home(place.state, place.folder / "rt.toml", place.folder), "test")
+    runtime.create_log()
+    sensors, day_us = Sensors(runtime.config, place.folder), 86_400_000_000
+    first_us = 20_000 * day_us - 1_000_000
+    told_at = [first_us, first_us + 2_000_000, first_us + day_us - 1, first_us + day_us + 2_000_000]
+    accepted = []
+    for now_us in told_at:
+        sensed = sensors.check(EVENT | {"dedupe_ttl_seconds": 86_400}, now_us)
+        [found] = sensors.ingest(runtime.log, [sensed], now_us, "test")
+        assert not isinstance(found, Exception)
+        accepted.append(found.accepted)
+    runtime.close()
+    assert accepted == [True, False, False, True]
+
+
 BAD: list[tuple[str, str, int, str, str]] = [
     ("not JSON", "{", 2, "event", "not JSON"),
     ("no key", told(dedupe_key=None), 2, "event.dedupe_key", "is missing"),

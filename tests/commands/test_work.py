@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -219,3 +220,28 @@ def test_a_collector_of_logs_gets_an_object_a_line(place: Place) -> None:
     assert all({"at", "stream", "version", "task", "data"} <= each.keys() for each in told if "topic" in each)
     assert "\x1b" not in done.errors
     assert place.rt("work", "--log", "xml").code == 2
+
+
+def test_a_task_that_cannot_be_read_is_parked_and_holds_up_no_other(place: Place) -> None:
+    """Also where something would follow from its end."""
+    place.config(
+        '[outbox.destinations.me]\nkind = "command"\nargv = ["true"]\n[[notify]]\non = ["blocked"]\nto = "me"\n'
+    )
+    broken, healthy = (
+        place.ok(
+            "intake", "-", "--json", stdin=b'{"kind": "k", "source": "s", "payload": {"argv": ["true"]}}'
+        ).document["task_id"]
+        for _ in range(2)
+    )
+    database = sqlite3.connect(place.state / "log.db")
+    triggers = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    with database:
+        for name, _ in triggers:
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute("UPDATE stored_events SET state = X'7B7D' WHERE originator_id = ?", (broken,))
+        for _, sql in triggers:
+            database.execute(sql)
+    database.close()
+    assert place.json("work", "--until-idle")["runs"] == 1
+    assert place.task(healthy)["status"] == "completed"
+    assert place.topics().count("task.blocked.v1") == 1

@@ -36,6 +36,18 @@ if isinstance(said, int):
 report = {{"status": "completed", "operator_summary": state, "workflow_signal": said, "artifact_paths": named}}
 print(json.dumps(report))
 """
+CLAUDE = """#!/usr/bin/env python3
+import json, pathlib, sys
+if "--version" in sys.argv:
+    sys.exit()
+sys.stdin.read()
+first = not pathlib.Path("asked").exists()
+pathlib.Path("asked").touch()
+outcome = {"status": "completed", "operator_summary": "done", "workflow_signal": "next"}
+said = {"type": "result", "subtype": "success", "is_error": False, "result": json.dumps(outcome)}
+said["total_cost_usd"] = 0.02
+print(json.dumps(said | ({"is_error": True, "subtype": "error_during_execution"} if first else {})))
+"""
 LOOP = {"plan": ["plan_ready"], "execute": ["execute_ready"], "verify": ["continue", "complete"]}
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -570,3 +582,20 @@ def test_commands_come_from_a_template_only_where_the_configuration_says_so(
     found = shown(place)
     assert found["status"] == status
     assert found["cause"] == ("task_refused" if status == "parked" else "")
+
+
+def test_what_its_tasks_cost_counts_and_parks_it_at_the_cap(place: Place) -> None:
+    """Also what failed attempts cost."""
+    place.ok("init")
+    place.script("claude", CLAUDE)
+    capped = SMALL | {"name": "capped", "caps": {"cost_usd": 0.03}}
+    (place.folder / "capped.json").write_text(json.dumps(capped))
+    place.config(
+        'default_adapter = "coder"\n[adapters.coder]\nkind = "claude-code"\ncommand = "./claude"\nstream = false\n'
+        '[retry]\nattempts = 2\nbackoff_s = 0.01\n[workflows]\ncapped = "capped.json"\n'
+    )
+    create(place, template="capped")
+    until(lambda: place.ok("work", "--until-idle").code == 0 and shown(place)["status"] == "parked")
+    assert [each["cost_nusd"] for each in place.events("workflow.task_ended.v1")] == [40_000_000]
+    assert shown(place)["cause"] == "cost"
+    place.ok("replay", "--all")
