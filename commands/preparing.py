@@ -4,6 +4,7 @@ Whatever goes wrong here ends the run with a cause, before anything is started.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,8 +37,9 @@ from domain.launch import STRING_EXTRA_BYTES, NotLaunchable
 from domain.managed_path import Before, Workspace
 from domain.payload import AdapterChoice
 from domain.prompt import Skill
-from domain.prompted import COMMANDS, Prepared, cwd_of, external_inputs
+from domain.prompted import COMMANDS, Prepared, external_inputs
 from domain.task import Task
+from domain.task_folder import cwd_of, is_below
 from domain.verification import Check, Where
 
 _ISSUES_MAX = 20
@@ -161,10 +163,7 @@ def _prepared(  # what there is to look at
     adapter: Adapter,
     own_env: Mapping[str, str],
 ) -> Prepared:
-    try:
-        cwd = cwd_of(payload, choice.selected, adapter, world.folder)
-    except NotLaunchable:  # as the bundle will say; nothing is looked at there
-        cwd = agents.below(world.folder, adapter.working_dir)
+    cwd = _cwd(payload, choice.selected, adapter, world.folder)
     is_script = adapter.kind == "script"
     workspace = Workspace(kind="unknown", root=cwd) if is_script else git_state.workspace(cwd, GIT_S)
     roots = tuple(dict.fromkeys(root for root in (cwd, workspace.repo_root) if root))
@@ -186,6 +185,7 @@ def _prepared(  # what there is to look at
     return Prepared(
         run=run,
         tmp=world.private,
+        cwd=cwd,
         marker=marker(run, 1),
         choice=choice,
         where=where,
@@ -204,6 +204,18 @@ def _prepared(  # what there is to look at
         memory=around.memory if around else (),
         history=tuple((each.role, each.content) for each in around.history) if around else (),
     )
+
+
+def _cwd(payload: dict[str, Any], name: str, adapter: Adapter, folder: str) -> str:
+    """Where the program works, with the links of a task's folder resolved. Raises NotReady."""
+    try:
+        cwd = cwd_of(payload, name, adapter, folder)
+        own = agents.below(folder, adapter.working_dir)
+        if cwd != own and not adapter.allow_task_cwd:  # what lies below by its name may lead elsewhere
+            cwd = is_below(os.path.realpath(cwd), os.path.realpath(own), name)
+    except NotLaunchable as problem:
+        raise NotReady(RunRefused(cause=problem.cause, message=problem.message)) from None
+    return cwd
 
 
 def _bytes(variables: Mapping[str, str]) -> int:

@@ -1,8 +1,7 @@
 """Bundles of adapters that get a prompt: coding agents and models. Same inputs, same bytes."""
 
 import hashlib
-import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +20,7 @@ from domain.outcome import BLOCKED_PHRASES
 from domain.payload import AdapterChoice
 from domain.prompt import Skill
 from domain.task import Task
+from domain.task_folder import cwd_of
 from domain.verification import Where
 
 Canonical = Callable[[Any], bytes]  # RFC 8785
@@ -33,6 +33,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     tmp: str  # the folder of the run's private files
+    cwd: str = ""  # where it works, with links resolved where a task chose it
     marker: str
     choice: AdapterChoice
     where: Where
@@ -97,7 +98,7 @@ def compile_prompted(  # noqa: PLR0913, PLR0917  # what a bundle is made of
         return Compiled(fact=RunRefused(cause="prompt_too_long", message=str(problem)))
     cli = _capped(cli_of(name, adapter, folder), config, task)
     try:
-        cwd = cwd_of(document["payload"], name, adapter, folder)
+        cwd = found.cwd or cwd_of(document["payload"], name, adapter, folder)
         call, bypass, stdin = _call(cli, name, adapter, made.text, cwd, found)
     except launch.NotLaunchable as problem:
         return Compiled(fact=RunRefused(cause=problem.cause, message=problem.message))
@@ -134,19 +135,6 @@ def compile_prompted(  # noqa: PLR0913, PLR0917  # what a bundle is made of
         call=call if isinstance(call, CallInput) else None,
         read=texts,
     )
-
-
-def cwd_of(payload: Mapping[str, Any], name: str, adapter: Adapter, folder: str) -> str:
-    """Where the program works: a task may choose a folder below the adapter's. Raises NotLaunchable."""
-    own = agents.below(folder, adapter.working_dir)
-    wanted = payload.get("cwd")
-    if not wanted or adapter.kind == "script":
-        return own
-    cwd = posixpath.normpath(agents.below(folder, str(wanted)))
-    if adapter.allow_task_cwd or f"{cwd}/".startswith(f"{posixpath.normpath(own)}/"):
-        return cwd
-    message = f"payload.cwd {cwd[:500]!r} is not below {own!r}; adapters.{name}.allow_task_cwd is off"
-    raise launch.NotLaunchable("task_cwd_refused", message)
 
 
 def _inputs(task: Task, document: dict[str, Any], config: Config, found: Prepared) -> prompt.Inputs:

@@ -172,6 +172,15 @@ def test_a_task_may_choose_a_folder_below_the_adapters_and_no_other(bench: Bench
     assert bench.seen("codex") == []
 
 
+def test_a_link_below_that_leads_elsewhere_is_no_folder_below(bench: Bench, tmp_path: Path) -> None:
+    """An agent may have made it, for a task that it asks for."""
+    (bench.folder / "ws/up").symlink_to(tmp_path)
+    run = went(bench, GOOD, payload={"cwd": "ws/up"})
+    (bench.folder / "ws/up").unlink()
+    assert run.one("run.refused").cause == "task_cwd_refused"
+    assert bench.seen("codex") == []
+
+
 def test_an_adapter_may_let_tasks_choose_any_folder(bench: Bench, tmp_path: Path) -> None:
     went(bench, GOOD, "anywhere", payload={"cwd": str(tmp_path)})
     (seen,) = bench.seen("codex")
