@@ -1,7 +1,7 @@
 """Sensors that are programs: run on their interval, what they print is ingested, what fails too often is parked."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from commands.making import Making
 from commands.programs import Program, Ran, environment, run
@@ -21,6 +21,14 @@ from domain.work_events import SensorParked, SensorRan, SensorWentStale
 _MESSAGE_CHARS = 500  # the end of what a program says about its failure
 
 
+class _Seen(NamedTuple):
+    """What was read of a sensor's stream up to a version: when it last brought something new, and failures in a row."""
+
+    version: int = 0
+    fresh_us: int = 0
+    failures: int = 0
+
+
 class SensorPrograms:
     """The programs of one home's sensors."""
 
@@ -30,6 +38,7 @@ class SensorPrograms:
         self._sensors = Sensors(world.config, folder)
         self._began_us = world.clock.now_us()
         self._next_us: dict[str, int] = {}
+        self._known: dict[str, _Seen] = {}
         self._told: dict[str, int] = {}  # sensor -> the last event that its staleness was told for
 
     def due(self) -> list[str]:
@@ -59,8 +68,9 @@ class SensorPrograms:
         message = self._world.secrets.text(ran.stderr.decode("utf-8", "replace")).strip()[-_MESSAGE_CHARS:]
         if not cause:
             cause, message = self._ingest(name, ran, counts)
-        failures = self._failures(name) + 1 if cause else 0
-        if explicit or cause or counts["accepted"] or counts["deduplicated"] or self._failures(name):
+        failed = self._seen(name).failures
+        failures = failed + 1 if cause else 0
+        if explicit or cause or counts["accepted"] or counts["deduplicated"] or failed:
             await self._record(name, counts, cause, message, failures)
         return counts | {"sensor": name, "cause": cause, "message": message, "failures": failures}
 
@@ -110,10 +120,16 @@ class SensorPrograms:
             document = {"sensor_id": name} | document
         return self._sensors.check(document, self._world.clock.now_us())
 
-    def _failures(self, name: str) -> int:
-        events = self._world.log.stream(sensor_stream(name))
-        last = next((event.data for event in reversed(events) if isinstance(event.data, SensorRan)), None)
-        return last.failures if isinstance(last, SensorRan) else 0
+    def _seen(self, name: str) -> _Seen:
+        """What the log says of its runs; only what is new since the last look is read."""
+        seen = self._known.get(name, _Seen())
+        for event in self._world.log.stream(sensor_stream(name), seen.version):
+            seen = seen._replace(version=event.version)
+            if isinstance(event.data, SensorRan):
+                fresh_us = event.at_us if event.data.accepted else seen.fresh_us
+                seen = seen._replace(fresh_us=fresh_us, failures=event.data.failures)
+        self._known[name] = seen
+        return seen
 
     async def _record(self, name: str, counts: dict[str, int], cause: str, message: str, failures: int) -> None:
         sensor = self._world.config.sensors[name]
@@ -143,7 +159,7 @@ class SensorPrograms:
         for name, sensor in self._world.config.sensors.items():
             if not (sensor.enabled and sensor.freshness_s):
                 continue
-            last_us = self._last_us(name)
+            last_us = self._seen(name).fresh_us
             deadline_us = max(last_us, self._began_us) + int(sensor.freshness_s * 1_000_000)
             if now_us < deadline_us or self._told.get(name) == last_us:
                 continue
@@ -159,8 +175,3 @@ class SensorPrograms:
                 return making.put()
 
             await self._world.append(work)
-
-    def _last_us(self, name: str) -> int:
-        events = self._world.log.stream(sensor_stream(name))
-        fresh = (event.at_us for event in reversed(events) if isinstance(event.data, SensorRan) and event.data.accepted)
-        return next(fresh, 0)
