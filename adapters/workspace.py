@@ -3,13 +3,14 @@
 import json
 import tomllib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from domain import errors
-from domain.bounds import DOCUMENT_BYTES_MAX, JSON_DEPTH_MAX, WORKSPACE_FILES_MAX
+from domain.bounds import DOCUMENT_BYTES_MAX, JSON_DEPTH_MAX, WORKSPACE_ENTRIES_MAX, WORKSPACE_FILES_MAX
 from domain.workspace import Document
 
 
@@ -37,9 +38,11 @@ def read(folder: Path) -> list[Document]:
     """The documents of a folder, by file name. Raises InvalidConfig naming the file."""
     if not folder.is_dir():
         raise errors.InvalidConfig(where=str(folder), why="is not a folder")
-    files = sorted(
-        path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml", ".json", ".toml"} and path.is_file()
-    )
+    entries = list(islice(folder.rglob("*"), WORKSPACE_ENTRIES_MAX + 1))
+    if len(entries) > WORKSPACE_ENTRIES_MAX:
+        why = f"holds more than {WORKSPACE_ENTRIES_MAX} files and folders; name a folder of its own"
+        raise errors.InvalidConfig(where=str(folder), why=why)
+    files = sorted(path for path in entries if path.suffix in {".yaml", ".yml", ".json", ".toml"} and path.is_file())
     if len(files) > WORKSPACE_FILES_MAX:
         raise errors.InvalidConfig(where=str(folder), why=f"{len(files)} files; at most {WORKSPACE_FILES_MAX}")
     return [document for path in files for document in _read(folder, path)]

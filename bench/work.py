@@ -101,6 +101,10 @@ def _intake(folder: Path) -> list[Row]:
             "rt many": batch,
         },
     )
+    return _of_intake(found)
+
+
+def _of_intake(found: dict[str, list[float]]) -> list[Row]:
     ratio = harness.ratio(found["rt 1"], found["raw 1"])
     rate = harness.median(found["rt many"])
     return [

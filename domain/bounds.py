@@ -129,6 +129,7 @@ TRIGGERS_MAX: Final = 32  # named in one event; further ones of a kind are count
 PHRASE_CHARS_MAX: Final = 200
 GRANT_S_MAX: Final = 90 * 86_400.0
 WORKSPACE_FILES_MAX: Final = 1_000
+WORKSPACE_ENTRIES_MAX: Final = 20_000  # of every kind, folders too: a whole home is no workspace
 MEMORIES_MAX: Final = 20  # given to one run
 MEMORY_CHARS_MAX: Final = 4_000
 RUN_DEPTH_MAX: Final = 4

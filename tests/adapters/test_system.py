@@ -120,6 +120,22 @@ def test_missing_folders_are_made(files: Files, tmp_path: Path) -> None:
     assert files.read(str(tmp_path / "a" / "b" / "file")) == b"x"
 
 
+def test_a_folder_is_made_with_those_above_it_and_one_that_is_there_stays(files: Files, tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    files.make_folder(str(folder))
+    files.write(str(folder / "file"), b"x")
+    files.make_folder(str(folder))
+    assert files.read(str(folder / "file")) == b"x"
+
+
+def test_a_folder_on_disk_is_its_owners_alone_and_a_file_in_its_place_is_an_error(tmp_path: Path) -> None:
+    DiskFiles().make_folder(str(tmp_path / "a"))
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="File exists"):
+        DiskFiles().make_folder(str(tmp_path / "file"))
+
+
 def test_removing_removes_and_is_content_with_nothing(files: Files, tmp_path: Path) -> None:
     files.write(str(tmp_path / "file"), b"x")
     files.remove(str(tmp_path / "file"))

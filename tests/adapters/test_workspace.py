@@ -239,3 +239,12 @@ def test_the_same_keys_in_yaml_json_and_toml_are_the_same(tmp_path: Path) -> Non
         folder.mkdir()
         found.append(compiled(folder, text, name))
     assert found[0] == found[1] == found[2] == {"tools": {"t": {"kind": "ssh-command", "hosts": ["h"]}}}
+
+
+def test_a_folder_that_holds_everything_is_no_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking through it is bounded too, whatever the names in it."""
+    monkeypatch.setattr("adapters.workspace.WORKSPACE_ENTRIES_MAX", 5)
+    for number in range(6):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.raises(errors.InvalidConfig, match="more than 5 files and folders"):
+        read(tmp_path)

@@ -385,12 +385,14 @@ VALUES = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 @given(base=st.dictionaries(NAMES, VALUES, max_size=3), top=st.dictionaries(NAMES, VALUES, max_size=3))
 def test_any_two_files_are_read_or_refused(tmp_path: Path, base: dict[str, Any], top: dict[str, Any]) -> None:
     write(tmp_path, base_json=base, x_json=top | {"extends": "base.json"})
     try:
-        found = str(read(tmp_path / "x.json").config)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HOME", str(tmp_path / "home"))  # "~" is one of the values
+            found = str(read(tmp_path / "x.json").config)
     except errors.InvalidConfig as refusal:
         found = str(refusal.fields["where"])
     assert found
