@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapters import signatures
 from commands import documents, options, render
 from commands.invocation import invocation
 from commands.making import accepted_from
@@ -12,7 +13,7 @@ from commands.wiring import Runtime
 from domain import bridges, errors
 from domain.bridges import Bridged
 from domain.ids import keyed_task
-from domain.intake import Accepted
+from domain.intake import Accepted, parse_json
 from domain.work_config import BridgeConfig
 
 app = typer.Typer(no_args_is_help=True)
@@ -23,24 +24,51 @@ Document = Annotated[str, typer.Argument(metavar="[DOC]", help="The payload: JSO
 def github(
     document: Document = "-",
     event: Annotated[str, typer.Option("--event", help="What X-GitHub-Event says.")] = "",
+    signature: Annotated[
+        str, typer.Option("--signature", help="What X-Hub-Signature-256 says; needed where secret_env is configured.")
+    ] = "",
     as_json: options.Json = False,
 ) -> None:
     """Bridge a GitHub payload."""
     options.no_tail()
     runtime = invocation.runtime(create=True)
     config = runtime.config.bridges.get("github", BridgeConfig())
-    bridged = bridges.github(documents.read(document, "bridge.github"), config, event=event)
+    content, source = documents.raw(document, "bridge.github")
+    if config.secret_env:
+        secret = runtime.environment.all().get(config.secret_env, "")
+        if not secret:
+            raise errors.Invalid(where="bridges.github.secret_env", why=f"the variable {config.secret_env} is not set")
+        if not signatures.github(secret.encode(), content, signature):
+            raise _unsigned()
+    payload = parse_json(documents.decode(content, source), "bridge.github")
+    bridged = bridges.github(payload, config, event=event)
     _queue(runtime, "github", bridged, as_json=as_json)
 
 
 @app.command("discord", help="A payload of Discord: a message, an interaction, or the old short form.")
-def discord(document: Document = "-", as_json: options.Json = False) -> None:
+def discord(
+    document: Document = "-",
+    signature: Annotated[
+        str, typer.Option("--signature", help="What X-Signature-Ed25519 says; needed where public_key is configured.")
+    ] = "",
+    timestamp: Annotated[str, typer.Option("--timestamp", help="What X-Signature-Timestamp says.")] = "",
+    as_json: options.Json = False,
+) -> None:
     """Bridge a Discord payload."""
     options.no_tail()
     runtime = invocation.runtime(create=True)
     config = runtime.config.bridges.get("discord", BridgeConfig())
-    bridged = bridges.discord(documents.read(document, "bridge.discord"), config)
+    content, source = documents.raw(document, "bridge.discord")
+    # its age is not looked at: a receiver may have kept it for a while, and a second delivery makes no second task
+    if config.public_key and not signatures.discord(config.public_key, timestamp, content, signature):
+        raise _unsigned()
+    bridged = bridges.discord(parse_json(documents.decode(content, source), "bridge.discord"), config)
     _queue(runtime, "discord", bridged, as_json=as_json)
+
+
+def _unsigned() -> errors.Invalid:
+    why = "does not fit the payload; hand on the bytes and the headers as they came"
+    return errors.Invalid(where="--signature", why=why)
 
 
 def _queue(runtime: Runtime, bridge: str, bridged: Bridged, *, as_json: bool) -> None:

@@ -10,17 +10,22 @@ from domain.intake import parse_json
 
 def read(given: str, where: str) -> object:
     """The document. Raises Invalid naming where it came from."""
+    content, source = raw(given, where)
+    return parse_json(decode(content, source), where)
+
+
+def raw(given: str, where: str) -> tuple[bytes, str]:
+    """Its bytes as they came, of a bounded size but for one byte more, and where they came from. Raises Invalid."""
     if given == "-":
-        return parse_json(decode(sys.stdin.buffer.read(DOCUMENT_BYTES_MAX + 1), "standard input"), where)
-    if given.startswith("@"):
-        path = Path(given[1:])
-        try:
-            with path.open("rb") as file:
-                content = file.read(DOCUMENT_BYTES_MAX + 1)
-        except OSError as problem:
-            raise errors.Invalid(where=str(path), why=f"cannot be read: {problem.strerror}") from None
-        return parse_json(decode(content, str(path)), where)
-    return parse_json(given, where)
+        return sys.stdin.buffer.read(DOCUMENT_BYTES_MAX + 1), "standard input"
+    if not given.startswith("@"):
+        return given.encode("utf-8", "surrogateescape"), where
+    path = Path(given[1:])
+    try:
+        with path.open("rb") as file:
+            return file.read(DOCUMENT_BYTES_MAX + 1), str(path)
+    except OSError as problem:
+        raise errors.Invalid(where=str(path), why=f"cannot be read: {problem.strerror}") from None
 
 
 def decode(content: bytes, source: str) -> str:

@@ -1,9 +1,12 @@
 """`rt bridge`: what GitHub and Discord sent becomes a task once, and never a command (BR-1, BR-2)."""
 
+import hashlib
+import hmac
 import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.commands.place import Place
 
@@ -157,3 +160,33 @@ def test_a_secret_in_a_payload_is_refused(place: Place) -> None:
     given = json.dumps(STORY | {"title": "hunter2hunter2"})
     done = place.rt("bridge", "github", given, "--json", env={"PASS": "hunter2hunter2"})
     assert (done.code, "registered secret" in done.error["why"], place.head()) == (2, True, 0)
+
+
+# signatures
+
+
+def test_with_a_secret_only_what_it_signed_is_taken(place: Place) -> None:
+    ready(place, '[bridges.github]\nsecret_env = "HOOK_SECRET"\n')
+    body = json.dumps(HOOK).encode()
+    fits = "sha256=" + hmac.new(b"hush-hush", body, hashlib.sha256).hexdigest()
+    argv = ("bridge", "github", "-", "--event", "issues", "--json")
+    env = {"HOOK_SECRET": "hush-hush"}
+    for words, given, variables in (
+        ((), body, env),
+        (("--signature", fits), body + b" ", env),
+        (("--signature", fits), body, {}),
+    ):
+        refused = place.rt(*argv, *words, stdin=given, env=variables)
+        assert (refused.code, refused.error["code"]) == (2, "rt.invalid"), refused
+    assert not (place.state / "log.db").exists() or "task.queued.v1" not in place.topics()
+    assert place.rt(*argv, "--signature", fits, stdin=body, env=env).document["queued"] is True
+
+
+def test_with_a_public_key_only_what_its_owner_signed_is_taken(place: Place) -> None:
+    key = Ed25519PrivateKey.generate()
+    ready(place, f'[bridges.discord]\npublic_key = "{key.public_key().public_bytes_raw().hex()}"\n')
+    body, stamp = json.dumps(POST).encode(), "1700000000"
+    words = ("--timestamp", stamp, "--signature", key.sign(stamp.encode() + body).hex())
+    assert place.rt("bridge", "discord", "-", stdin=body).code == 2
+    assert place.rt("bridge", "discord", "-", *words, stdin=body + b" ").code == 2
+    assert place.rt("bridge", "discord", "-", "--json", *words, stdin=body).document["queued"] is True
