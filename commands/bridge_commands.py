@@ -60,10 +60,19 @@ def discord(
     config = runtime.config.bridges.get("discord", BridgeConfig())
     content, source = documents.raw(document, "bridge.discord")
     # its age is not looked at: a receiver may have kept it for a while, and a second delivery makes no second task
-    if config.public_key and not signatures.discord(config.public_key, timestamp, content, signature):
+    if config.public_key and not is_discords(config.public_key, timestamp, content, signature):
         raise _unsigned()
     bridged = bridges.discord(parse_json(documents.decode(content, source), "bridge.discord"), config)
     _queue(runtime, "discord", bridged, as_json=as_json)
+
+
+def is_discords(key: str, timestamp: str, content: bytes, signature: str) -> bool:
+    """Whether the signature is that of the key's owner. Raises Invalid where it cannot be checked here."""
+    try:
+        return signatures.discord(key, timestamp, content, signature)
+    except signatures.SignatureUnavailable as problem:
+        why = f"{problem}; install rt with its extra 'discord'"
+        raise errors.Invalid(where="bridges.discord.public_key", why=why) from None
 
 
 def _unsigned() -> errors.Invalid:

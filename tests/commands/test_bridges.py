@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from adapters import signatures
+from commands import bridge_commands
+from domain import errors
 from tests.commands.place import Place
 
 STORY: dict[str, Any] = {
@@ -190,3 +193,14 @@ def test_with_a_public_key_only_what_its_owner_signed_is_taken(place: Place) -> 
     assert place.rt("bridge", "discord", "-", stdin=body).code == 2
     assert place.rt("bridge", "discord", "-", *words, stdin=body + b" ").code == 2
     assert place.rt("bridge", "discord", "-", "--json", *words, stdin=body).document["queued"] is True
+
+
+def test_without_the_library_of_a_signature_nothing_is_taken_and_its_name_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(*_: object) -> bool:
+        raise signatures.SignatureUnavailable("cryptography")
+
+    monkeypatch.setattr(signatures, "discord", missing)
+    with pytest.raises(errors.Invalid, match=r"cryptography.*extra 'discord'"):
+        bridge_commands.is_discords("00" * 32, "1", b"{}", "00")
