@@ -3,6 +3,7 @@
 A chunk holds whole lines of one stream, or a bounded part of one long line. No per-line work is done.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -34,7 +35,7 @@ class Chunker:
         self._ready: list[tuple[Stream, list[bytes]]] = []
         self._ready_bytes = 0
         self._first_s = 0.0  # when the oldest ready byte came
-        self._taken_s = float("-inf")
+        self._taken_s = -QUIET_S  # the first is due at once
         self._hit = False
         self._room = bytes_max
         self.dropped = 0
@@ -52,7 +53,7 @@ class Chunker:
         """When `take` is worth calling: at once for a full chunk or an urgent text; None when nothing waits."""
         if self._hit or self._ready_bytes >= CHUNK_BYTES_MAX:
             return 0.0
-        ready = max(self._first_s, self._taken_s + QUIET_S) if self._ready else None
+        ready = max(self._first_s, _next_beat_s(self._taken_s)) if self._ready else None
         partial = (self._since_s[stream] + PARTIAL_LINE_S for stream, data in self._partial.items() if data)
         return min((at for at in (ready, *partial) if at is not None), default=None)
 
@@ -106,6 +107,11 @@ class Chunker:
         else:
             self._ready.append((stream, [data]))
         self._ready_bytes += len(data)
+
+
+def _next_beat_s(after_s: float) -> float:
+    """The next multiple of the quiet time: calls that print all the time are stored together, in one commit."""
+    return (math.floor(after_s / QUIET_S) + 1) * QUIET_S
 
 
 def _cut(data: bytes) -> Iterable[bytes]:

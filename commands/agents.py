@@ -12,6 +12,7 @@ from commands.wiring import Runtime
 from domain import agents, errors, routing
 from domain.agent_config import MODELS
 from domain.config import AGENT
+from domain.middleware import fallbacks
 from domain.routed import Chosen
 
 
@@ -88,23 +89,31 @@ def known_controller(runtime: Runtime, name: str) -> None:
 
 
 def check_serves(runtime: Runtime, profile: str, controller: str) -> None:
-    """A goal in words needs somebody who understands words."""
+    """A goal in words needs somebody who understands words: the controller, or one that takes over from it."""
+    names = [controller]
     if not controller:
-        controller = agents.profile(runtime.config, profile).controller
+        found = agents.profile(runtime.config, profile)
+        names = [found.controller, *fallbacks(found)]
+    reasons = [_why_not(runtime, profile, name) for name in names]
+    if all(reasons):
+        raise errors.Invalid(where="the goal", why=reasons[0])
+
+
+def _why_not(runtime: Runtime, profile: str, controller: str) -> str:
+    """Why a controller cannot serve a goal in words; empty where it can."""
     found = agents.controllers(runtime.config).get(controller)
     if found is not None and found.kind == "rules" and not found.rules:
-        why = (
+        return (
             f"the rules of profile {profile!r} understand no words; name a model with --controller qwen or openai,"
             " a profile that has one with --agent, or run a command with -- ARGV"
         )
-        raise errors.Invalid(where="the goal", why=why)
     model = (MODELS | runtime.config.models).get(found.model) if found is not None and found.kind == "openai" else None
     if model is not None and model.key_env and not runtime.environment.all().get(model.key_env):
-        why = (
+        return (
             f"the model of {controller!r} needs the variable {model.key_env}, which is not set; set it, or name a model"
             " that needs none in [models.NAME] (docs/agents.md)"
         )
-        raise errors.Invalid(where="the goal", why=why)
+    return ""
 
 
 def routed_document(runtime: Runtime, *, goal: str, agent: str, thread: str = "") -> tuple[dict[str, Any], Chosen]:

@@ -41,6 +41,7 @@ class Driver:
         self._effects = Effects(world, self._tip.state.run, self._changed.set)
         self._salted = bool(self._effects.known_salt)
         self._timers: dict[tuple[str, int], float] = {}  # timer -> when it is due on the monotonic clock
+        self._timed: tuple[core.Run, core.Timer | None] | None = None  # a state never changes, so it is asked once
 
     @property
     def state(self) -> core.Run:
@@ -136,10 +137,15 @@ class Driver:
         if self._abandoned and self._effects.idle:
             lost = RunOwnerLost(dispatcher=self.state.dispatcher, cause="dispatcher_stopped")
             return [*(each for each in happened if isinstance(each.fact, OutputAppended)), Happened(lost)]
-        timer = core.next_timer(self.state)
+        timer = self._next_timer()
         if not happened and timer is not None and self._due_s(timer) <= now_s:
             happened.append(Happened(TimerFired(timer=timer.timer, due_us=timer.due_us)))
         return happened
+
+    def _next_timer(self) -> core.Timer | None:
+        if self._timed is None or self._timed[0] is not self.state:
+            self._timed = (self.state, core.next_timer(self.state))
+        return self._timed[1]
 
     def _due_s(self, timer: core.Timer) -> float:
         """When a timer is due on the monotonic clock: a jump of the wall clock ends no run."""
@@ -156,7 +162,7 @@ class Driver:
         """Until something changed, output became due, or the core's timer did."""
         now_s = self._world.clock.monotonic_s()
         waits = [due_s - now_s for due_s in self._effects.due_s()]
-        timer = core.next_timer(self.state)
+        timer = self._next_timer()
         if timer is not None:
             waits.append(self._due_s(timer) - now_s)
         if not waits:

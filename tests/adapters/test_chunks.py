@@ -138,6 +138,23 @@ def test_the_next_lines_wait_for_a_pause() -> None:
     assert made.due_s() == pytest.approx(5.0 + QUIET_S)
 
 
+def test_calls_that_print_all_the_time_are_stored_together_whenever_they_began() -> None:
+    made = [chunker(), chunker()]
+    for at_s, each in zip((5.003, 5.017), made, strict=True):
+        each.feed([out(b"line\n")], at_s)
+        each.take(at_s)
+        each.feed([out(b"line\n")], 5.019)
+    assert made[0].due_s() == made[1].due_s() == pytest.approx(5.025)
+
+
+def test_a_call_that_prints_now_and_then_is_never_kept_waiting() -> None:
+    made = chunker()
+    for at_s in (5.003, 5.033, 5.063, 5.093):
+        made.feed([out(b"line\n")], at_s)
+        assert made.due_s() == at_s
+        made.take(at_s)
+
+
 def test_a_full_chunk_is_due_at_once() -> None:
     made = chunker()
     made.feed([out(b"line\n")], 5.0)

@@ -141,6 +141,20 @@ def test_a_second_model_without_a_key_is_not_reached_and_its_failure_is_recorded
     assert [each["cause"] for each in two.events("run.controller_answered")] == ["http:500", "http:500", "no_key"]
 
 
+def test_a_first_model_without_a_key_is_no_reason_to_refuse_a_goal_that_the_second_one_can_serve(two: Two) -> None:
+    done = two.go(env={"SECOND_KEY": KEYS["SECOND_KEY"]})
+    assert (done.code, done.document["status"]) == (0, "completed")
+    assert two.asked() == ["second"]
+    assert [each.get("cause", "") for each in two.events("run.controller_answered")] == ["no_key", ""]
+
+
+def test_a_goal_is_refused_where_no_model_has_its_key(two: Two) -> None:
+    done = two.go(env={})
+    assert done.code == 2
+    assert b"FIRST_KEY" in done.err
+    assert two.asked() == []
+
+
 def test_the_second_one_stays_until_the_run_ends(two: Two) -> None:
     tool = {"tool": "local-process", "input": {"command": "echo", "args": ["found it"]}}
     two.model.script += [completion(json.dumps({"type": "tool", "calls": [tool]})), completion(FINISH)]
