@@ -8,7 +8,7 @@ from domain import stream_index
 from domain.events import Recorded, RunFinished, TaskClaimed, TaskEvent, TaskPrioritized, TaskQueued
 from domain.schedule_events import ScheduleEvent
 from domain.task import CLAIMABLE, index_change
-from domain.work_events import OutboxEvent, SensorEvent
+from domain.work_events import AdapterEvent, OutboxEvent, SensorEvent
 from domain.workflow_events import WorkflowEvent
 
 SCHEMA = 3
@@ -72,7 +72,9 @@ def link(  # noqa: PLR0913, PLR0917  # every column is covered
 
 
 _TASKS = frozenset(TaskEvent.__args__)
-_NOUNS = frozenset((*ScheduleEvent.__args__, *WorkflowEvent.__args__, *OutboxEvent.__args__, *SensorEvent.__args__))
+_NOUNS = frozenset(
+    each for kind in (ScheduleEvent, WorkflowEvent, OutboxEvent, SensorEvent, AdapterEvent) for each in kind.__args__
+)
 
 
 class IndexRows:

@@ -142,6 +142,7 @@ class FileLocks:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: dict[str, int] = {}
+        self._duties: dict[tuple[str, str], int] = {}
 
     def hold(self, dispatcher: str) -> None:
         """See domain.ports.Liveness."""
@@ -155,6 +156,8 @@ class FileLocks:
         """See domain.ports.Liveness."""
         (self._folder / f"{dispatcher}.lock").unlink(missing_ok=True)
         os.close(self._held.pop(dispatcher))
+        for each in [each for each in self._duties if each[0] == dispatcher]:
+            os.close(self._duties.pop(each))
 
     def alive(self, dispatcher: str) -> bool:
         """See domain.ports.Liveness."""
@@ -178,12 +181,27 @@ class FileLocks:
         """See domain.ports.Liveness."""
         (self._folder / f"{dispatcher}.lock").unlink(missing_ok=True)
 
+    def on_duty(self, dispatcher: str, duty: str) -> bool:
+        """See domain.ports.Liveness. The file of a duty stays: a lock on a removed file would keep nobody out."""
+        if (dispatcher, duty) in self._duties:
+            return True
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._folder / f"{duty}.duty", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._duties[dispatcher, duty] = descriptor
+        return True
+
 
 class MemoryLocks:
     """Locks of a world of simulated dispatchers; `die` is what the kernel does."""
 
-    def __init__(self, holders: set[str] | None = None) -> None:
+    def __init__(self, holders: set[str] | None = None, duties: dict[str, str] | None = None) -> None:
         self.holders: set[str] = set() if holders is None else holders
+        self.duties: dict[str, str] = {} if duties is None else duties  # duty -> who has it
 
     def hold(self, dispatcher: str) -> None:
         """See domain.ports.Liveness."""
@@ -192,6 +210,7 @@ class MemoryLocks:
     def drop(self, dispatcher: str) -> None:
         """See domain.ports.Liveness."""
         self.holders.discard(dispatcher)
+        self.duties.update({duty: "" for duty, holder in self.duties.items() if holder == dispatcher})
 
     def alive(self, dispatcher: str) -> bool:
         """See domain.ports.Liveness."""
@@ -200,3 +219,9 @@ class MemoryLocks:
     def bury(self, dispatcher: str) -> None:
         """See domain.ports.Liveness."""
         self.holders.discard(dispatcher)
+
+    def on_duty(self, dispatcher: str, duty: str) -> bool:
+        """See domain.ports.Liveness."""
+        if not self.duties.get(duty):
+            self.duties[duty] = dispatcher
+        return self.duties[duty] == dispatcher

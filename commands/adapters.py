@@ -5,7 +5,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from commands import options, render
+from commands import circuit, options, render
 from commands.invocation import invocation
 from commands.probes import Health, Probes
 from commands.wiring import Runtime
@@ -42,9 +42,9 @@ async def looked(runtime: Runtime, names: list[str]) -> list[Seen]:
     from adapters.lazy_http import LazyHttp
 
     http = LazyHttp()
-    probes = Probes(_surface(runtime, http))
+    probes = Probes(_surface(runtime, http), lambda: _resting(runtime))
     try:
-        found = await asyncio.gather(*(probes.look(name) for name in names))
+        found = await asyncio.gather(*(probes.health(name) for name in names))
     finally:
         await http.close()
     config = runtime.config
@@ -60,9 +60,14 @@ async def chain(runtime: Runtime, name: str) -> AdapterChoice:
 
     http = LazyHttp()
     try:
-        return await Probes(_surface(runtime, http)).choose(name)
+        return await Probes(_surface(runtime, http), lambda: _resting(runtime)).choose(name)
     finally:
         await http.close()
+
+
+def _resting(runtime: Runtime) -> frozenset[str]:
+    has_log = (runtime.home.state / "log.db").exists()
+    return circuit.resting(runtime.readable, runtime.clock.now_us()) if has_log else frozenset()
 
 
 def _surface(runtime: Runtime, http: Http) -> Surface:

@@ -20,7 +20,7 @@ _AT_ONCE = 16
 
 
 class Deliveries:
-    """Delivers what is due. Two dispatchers may deliver the same message at the same time: receivers have its key."""
+    """Delivers what is due. One that dies behind the delivery and before its event delivers twice, under one key."""
 
     def __init__(self, world: World, actor: str) -> None:
         self._world = world

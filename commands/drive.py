@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from adapters.canonical import canonical
+from commands import circuit
 from commands.effects import Effects
 from commands.preparing import NotReady, prepare
 from commands.surroundings import grants, surroundings
@@ -19,7 +20,18 @@ from domain import run as core
 from domain.advance import Happened, Tip, advance, appended, catch_up, claimed
 from domain.agent_events import RunResumed
 from domain.bundle_parts import Compiled
-from domain.events import Blob, OutputAppended, Recorded, RunOwnerLost, RunRefused, TaskClaimed, TimerFired
+from domain.events import (
+    Blob,
+    Fact,
+    OutputAppended,
+    Recorded,
+    RunOwnerLost,
+    RunRefused,
+    TaskClaimed,
+    TimerFired,
+    ToolNotStarted,
+    ToolStarted,
+)
 from domain.ids import output_stream, text_of
 from domain.task import Task
 
@@ -122,6 +134,7 @@ class Driver:
             if fact is None:
                 break
             await self._record(fact)
+            await self._note_start(fact.fact)
         if self._is_over():
             return
         self._changed.clear()
@@ -130,6 +143,16 @@ class Driver:
             await self._record(*happened)
         else:
             await self._wait()
+
+    async def _note_start(self, fact: Fact) -> None:
+        """Whether the adapter of a one-shot run could be started concerns the runs after it."""
+        call = self._effects.call
+        if call is None or call.adapter not in self._world.config.adapters:
+            return
+        if isinstance(fact, ToolStarted):
+            await circuit.note(self._world, self._actor, call.adapter, self.state.run)
+        elif isinstance(fact, ToolNotStarted) and fact.cause != "canceled":
+            await circuit.note(self._world, self._actor, call.adapter, self.state.run, fact.cause)
 
     def _collect(self) -> list[Happened]:
         now_s = self._world.clock.monotonic_s()

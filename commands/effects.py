@@ -101,7 +101,6 @@ class Effects:
             identity = self._world.processes.spawn(self._spec(state, call, name), self._changed)
         except NotStarted as problem:
             self._world.files.remove(self._world.payload_file(name))
-            self._started(ok=False)
             message = self._world.secrets.text(str(problem))
             yield Happened(ToolNotStarted(call=call.ordinal, cause=problem.cause, message=message))
             return
@@ -114,16 +113,10 @@ class Effects:
             started_s=self._world.clock.monotonic_s(),
             last_message_file=self.call.last_message_file if self.call is not None else "",
         )
-        self._started(ok=True)
         started = ToolStarted(
             call=call.ordinal, pid=identity.pid, start_ticks=identity.start_ticks, boot_id=identity.boot_id
         )
         yield Happened(started, None, _ACTOR)
-
-    def _started(self, *, ok: bool) -> None:
-        """Tell the probes whether the adapter could be started."""
-        if self.call is not None and self.call.adapter in self._world.config.adapters:
-            self._world.probes.started(self.call.adapter, ok=ok)
 
     def _spec(self, state: core.Run, call: core.Call, name: str) -> ProcessSpec:
         world = self._world

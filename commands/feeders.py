@@ -24,6 +24,7 @@ from domain.task import CLAIMABLE, Task
 from domain.work_events import OutboxQueued
 
 _EXPIRE_AT_ONCE = 500
+_OUTSIDE = "outside"  # the duty of starting sensors and delivering messages, which are not undone by a transaction
 
 
 def _readable(view: LogView, task: str) -> Task | None:
@@ -39,6 +40,7 @@ class Feeders:
 
     def __init__(self, world: World, me: str) -> None:
         self._world = world
+        self._me = me
         self._actor = f"system:{me}"
         folder = Path(world.folder)
         self._scheduler = Scheduler(world.config)
@@ -53,8 +55,10 @@ class Feeders:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing of theirs runs, and nothing is due for delivery."""
-        return not self._running and not self._world.log.due(OUTBOX, self._world.clock.now_us(), 1)
+        """Whether nothing of theirs runs, and nothing is due for delivery, unless another dispatcher delivers."""
+        if self._running:
+            return False
+        return not self._world.log.due(OUTBOX, self._world.clock.now_us(), 1) or not self._is_on_duty()
 
     async def turn(self) -> None:
         """Do what is due; one turn at a time."""
@@ -62,16 +66,20 @@ class Feeders:
             await self._turn()
 
     async def _turn(self) -> None:
+        on_duty = self._is_on_duty()
         await self._guarded("expiry", self._expire)
         if not self._held():
             await self._guarded("schedules", self._tick)
-            for name in self._sensors.due() if self._world.config.sensors else ():
+            for name in self._sensors.due() if on_duty and self._world.config.sensors else ():
                 self._begin(f"sensor {name}", self._sense(name))
             await self._guarded("freshness", self._sensors.tell_stale)
         if self._world.config.notify:
             await self._guarded("expiring approvals", self._tell_expiring)
-        for stream in self._deliveries.due():
+        for stream in self._deliveries.due() if on_duty else ():
             self._begin(f"message {stream[:8]}", self._deliveries.deliver(stream))
+
+    def _is_on_duty(self) -> bool:
+        return self._world.liveness.on_duty(self._me, _OUTSIDE)
 
     async def settled(self) -> None:
         """Wait for what runs."""

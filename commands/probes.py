@@ -1,15 +1,16 @@
-"""Whether an adapter can be used now: looked at, remembered for a while, left alone after it failed to start.
+"""Whether an adapter can be used now: looked at, remembered for a while; one that rests is left alone.
 
 What was looked at and decides goes into the log with the run.
 """
 
 import shutil
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from adapters.tool_version import tool_version
 from domain import agents, launch
-from domain.bounds import CIRCUIT_FAILURES, CIRCUIT_S, FALLBACKS_MAX, PROBE_KEPT_S, PROBE_S
+from domain.bounds import FALLBACKS_MAX, PROBE_KEPT_S, PROBE_S
 from domain.config import CLIS, MODELS_ALONE, Adapter, Config
 from domain.payload import AdapterChoice, Probed
 from domain.ports import Aside, Clock, Environment, Http, HttpFailed, Request
@@ -64,13 +65,12 @@ class Surface(Protocol):
 
 
 class Probes:
-    """The probes of one dispatcher."""
+    """What one process knows of adapters."""
 
-    def __init__(self, world: Surface) -> None:
+    def __init__(self, world: Surface, resting: Callable[[], Container[str]]) -> None:
         self._world = world
+        self._resting = resting
         self._kept: dict[str, tuple[float, Health]] = {}
-        self._failures: dict[str, int] = {}
-        self._open_until: dict[str, float] = {}
 
     async def choose(self, wanted: str, *, alone: bool = False) -> AdapterChoice:
         """The first healthy adapter of the chain; `selected` is empty where there is none."""
@@ -107,9 +107,9 @@ class Probes:
 
     async def health(self, name: str) -> Health:
         """Whether an adapter is healthy, as it was seen at most half a minute ago."""
-        now_s = self._world.clock.monotonic_s()
-        if self._open_until.get(name, 0.0) > now_s:
+        if name in self._resting():
             return Health(ok=False, reason="failed_to_start", detail="it failed to start several times in a row")
+        now_s = self._world.clock.monotonic_s()
         kept = self._kept.get(name)
         if kept is not None and now_s - kept[0] < PROBE_KEPT_S:
             return kept[1]
@@ -173,16 +173,6 @@ class Probes:
         except HttpFailed as problem:
             return problem.cause, b""
         return answer.status, answer.body
-
-    def started(self, name: str, *, ok: bool) -> None:
-        """Whether a call of this adapter could be started; after several that could not, it rests for a while."""
-        if ok:
-            self._failures.pop(name, None)
-            return
-        count = self._failures[name] = self._failures.get(name, 0) + 1
-        if count >= CIRCUIT_FAILURES:
-            self._open_until[name] = self._world.clock.monotonic_s() + CIRCUIT_S
-            self._failures.pop(name, None)
 
 
 def _looked_up(command: str, path: str) -> tuple[str | None, bool]:

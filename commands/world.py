@@ -48,9 +48,10 @@ class World:
     @cached_property
     def probes(self) -> "Probes":
         """What is known of adapters."""
+        from commands.circuit import resting
         from commands.probes import Probes
 
-        return Probes(self)
+        return Probes(self, lambda: resting(self.log, self.clock.now_us()))
 
     @property
     def artifacts(self) -> str:

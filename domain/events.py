@@ -44,7 +44,7 @@ from domain.task_events import TaskResumed as TaskResumed
 from domain.task_events import TaskRetried as TaskRetried
 from domain.task_events import TaskRetryScheduled as TaskRetryScheduled
 from domain.task_events import TaskUnblocked as TaskUnblocked
-from domain.work_events import OutboxEvent, SensorEvent
+from domain.work_events import AdapterEvent, OutboxEvent, SensorEvent
 from domain.workflow_events import WorkflowEvent
 
 # the dispatchers' and the log's own streams
@@ -121,6 +121,7 @@ Event = (
     | ScheduleEvent
     | ScheduleTicked
     | SensorEvent
+    | AdapterEvent
     | WorkflowEvent
     | OutboxEvent
     | LossAccepted

@@ -38,6 +38,11 @@ def sensor_stream(sensor: str) -> str:
     return uuid.uuid5(_SPACE, f"sensor:{sensor}").hex
 
 
+def adapter_stream(adapter: str) -> str:
+    """The stream of whether an adapter can be started."""
+    return uuid.uuid5(_SPACE, f"adapter:{adapter}").hex
+
+
 def sensed_stream(key: str, window: int = 0) -> str:
     """The stream of a sensor event, from its dedupe key: the key is the identity."""
     return uuid.uuid5(_SPACE, f"sensed:{window}:{key}").hex

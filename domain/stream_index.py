@@ -15,6 +15,8 @@ from domain.schedule_events import (
     ScheduleRemoved,
 )
 from domain.work_events import (
+    AdapterFailedToStart,
+    AdapterStarted,
     OutboxDelivered,
     OutboxDropped,
     OutboxFailed,
@@ -32,6 +34,7 @@ from domain.workflow_events import (
 )
 
 SCHEDULE, WORKFLOW, OUTBOX, SENSOR, EXPIRY = "schedule", "workflow", "outbox", "sensor", "expiry"
+ADAPTER = "adapter"
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -100,6 +103,10 @@ def _changed(data: Event) -> Change | None:  # noqa: C901, PLR0911, PLR0912  # o
             return Change("dropped")
         case SensorRan():
             return Change("failing" if data.cause else "fresh", data.next_us, SENSOR, data.sensor)
+        case AdapterFailedToStart():
+            return Change("failing", data.rests_until_us, ADAPTER, data.adapter)
+        case AdapterStarted():
+            return Change("started", 0, ADAPTER, data.adapter)
         case SensorParked():
             return Change("parked", 0, SENSOR, data.sensor)
         case _:
@@ -110,4 +117,5 @@ _CONCERNED = frozenset((
     ScheduleCreated, ScheduleEnabled, ScheduleDisabled, ScheduleRemoved, ScheduleEnded, ScheduleCameDue,
     WorkflowCreated, WorkflowParked, WorkflowUnparked, WorkflowCompleted, WorkflowCanceled,
     OutboxQueued, OutboxDelivered, OutboxFailed, OutboxRetried, OutboxDropped, SensorRan, SensorParked,
+    AdapterFailedToStart, AdapterStarted,
 ))  # fmt: skip

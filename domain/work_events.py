@@ -138,5 +138,23 @@ class OutboxDropped(Fact, frozen=True, kw_only=True, tag="outbox.dropped"):
     reason: str = ""
 
 
+class AdapterFailedToStart(Fact, frozen=True, kw_only=True, tag="adapter.failed_to_start"):
+    """A call of an adapter could not be started; after several in a row it rests, and its fallback is used."""
+
+    adapter: str
+    run: str
+    cause: str
+    failures: int  # in a row, across dispatchers
+    rests_until_us: int = 0
+
+
+class AdapterStarted(Fact, frozen=True, kw_only=True, tag="adapter.started"):
+    """A call of an adapter was started again after some that could not be."""
+
+    adapter: str
+    run: str
+
+
+AdapterEvent = AdapterFailedToStart | AdapterStarted
 SensorEvent = SensorAccepted | SensorDeduplicated | SensorNamed | SensorRan | SensorParked | SensorWentStale
 OutboxEvent = OutboxQueued | OutboxRefused | OutboxDelivered | OutboxFailed | OutboxRetried | OutboxDropped

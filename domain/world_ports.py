@@ -119,6 +119,10 @@ class Liveness(Protocol):
         """Remove what a dead dispatcher left of its lock. An id is never used again."""
         ...
 
+    def on_duty(self, dispatcher: str, duty: str) -> bool:
+        """Whether this dispatcher has a duty that one has at a time; takes it where nobody does, until `drop`."""
+        ...
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One outgoing request with its bounds."""

@@ -172,7 +172,8 @@ def file_locks(tmp_path: Path) -> Callable[[], Liveness]:
 
 def memory_locks(_: Path) -> Callable[[], Liveness]:
     world: set[str] = set()
-    return lambda: MemoryLocks(world)
+    duties: dict[str, str] = {}
+    return lambda: MemoryLocks(world, duties)
 
 
 @pytest.fixture(params=[file_locks, memory_locks], ids=["files", "memory"])
@@ -217,12 +218,37 @@ def test_asking_takes_no_lock_away(another: Callable[[], Liveness]) -> None:
     other.drop("d2")
 
 
+def test_one_dispatcher_at_a_time_has_a_duty(another: Callable[[], Liveness]) -> None:
+    mine, other = another(), another()
+    mine.hold("d1")
+    other.hold("d2")
+    assert mine.on_duty("d1", "feeders")
+    assert mine.on_duty("d1", "feeders")
+    assert not other.on_duty("d2", "feeders")
+    assert other.on_duty("d2", "something else")
+    mine.drop("d1")
+    assert other.on_duty("d2", "feeders")
+    other.drop("d2")
+
+
+def test_two_dispatchers_of_one_process_do_not_share_a_duty(another: Callable[[], Liveness]) -> None:
+    both = another()
+    both.hold("d1")
+    both.hold("d2")
+    assert both.on_duty("d1", "feeders")
+    assert not both.on_duty("d2", "feeders")
+    both.drop("d1")
+    assert both.on_duty("d2", "feeders")
+    both.drop("d2")
+
+
 HOLD = """
 import sys, time
 from pathlib import Path
 from adapters.system import FileLocks
 locks = FileLocks(Path(sys.argv[1]))
 locks.hold("d1")
+assert locks.on_duty("d1", "feeders")
 print("held", flush=True)
 time.sleep(60)
 """

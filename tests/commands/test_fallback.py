@@ -104,6 +104,7 @@ kind = "secret"
 reason = "not for secrets"
 """
 RESULT = 'event("result", subtype="success", is_error=False, result=json.dumps(DONE))'
+WANTED = {"kind": "k", "source": "s", "payload": {"objective": "x"}, "max_attempts": 1}
 DONE = {"status": "completed", "operator_summary": "did it"}
 
 
@@ -250,3 +251,33 @@ def test_fb4_an_adapter_that_cannot_be_started_rests_for_a_while(bench: Bench) -
     ends = [bench.last(task).end[2] for task in tasks]
     assert ends == ["command_not_found"] * 3 + ["no_adapter_available"]
     assert "failed_to_start" in bench.last(tasks[3]).one("run.refused").message
+
+
+def test_an_adapter_rests_for_every_dispatcher_and_its_listing_says_so(place: Place) -> None:
+    """FB-4: three dispatchers, each of which fails once."""
+    place.config('default_adapter = "broken"\n[adapters.broken]\nkind = "codex"\ncommand = "./interpreted"\n')
+    place.script("interpreted", "#!/nowhere/at/all\n")
+
+    def listed() -> tuple[bool, str | None]:
+        adapters = json.loads(place.rt("adapter", "list", "--json").out)["adapters"]
+        return next((each["ok"], each["broken_reason"]) for each in adapters if each["id"] == "broken")
+
+    for _ in range(3):
+        assert listed() == (True, None)
+        place.ok("intake", json.dumps(WANTED))
+        place.ok("run-once")
+    assert listed() == (False, "failed_to_start")
+    failed = place.events("adapter.failed_to_start.v1")
+    assert [each["failures"] for each in failed] == [1, 2, 3]
+    assert ["rests_until_us" in each for each in failed] == [False, False, True]
+    place.ok("replay", "--all")
+
+
+def test_one_good_start_makes_up_for_failed_ones(place: Place) -> None:
+    place.config('default_adapter = "broken"\n[adapters.broken]\ncommand = "./interpreted"\noutcome = "text"\n')
+    for good in (False, False, True, False, True, True):
+        place.script("interpreted", "#!/bin/sh\necho done\n" if good else "#!/nowhere/at/all\n")
+        place.ok("intake", json.dumps(WANTED))
+        place.ok("run-once")
+    assert [each["failures"] for each in place.events("adapter.failed_to_start.v1")] == [1, 2, 1]
+    assert len(place.events("adapter.started.v1")) == 2

@@ -400,6 +400,24 @@ def test_the_interval_counts_across_dispatchers(place: Place) -> None:
     assert (place.folder / "ran").read_text() == "x\n"
 
 
+def test_of_two_dispatchers_one_runs_a_sensor_until_it_is_killed(place: Place) -> None:
+    sensor(place, "echo $PPID >> ran; sleep 0.3", every_s=1)
+
+    def ran() -> list[str]:
+        found = place.folder / "ran"
+        return found.read_text().split() if found.exists() else []
+
+    with place.started("work") as one:
+        until(lambda: len(ran()) >= 1)
+        with place.started("work") as two:
+            until(lambda: len(ran()) >= 4)
+            assert set(ran()) == {str(one.pid)}
+            one.kill()
+            one.wait()
+            until(lambda: ran()[-1] == str(two.pid))
+            interrupt(two)
+
+
 def test_a_quiet_sensor_writes_nothing(place: Place) -> None:
     """DC-4."""
     sensor(place, "echo x >> ran", every_s=1)

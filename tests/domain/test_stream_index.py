@@ -14,8 +14,10 @@ from domain.schedule_events import (
     ScheduleRemoved,
     ScheduleSkipped,
 )
-from domain.stream_index import EXPIRY, OUTBOX, SCHEDULE, SENSOR, WORKFLOW, Change, change
+from domain.stream_index import ADAPTER, EXPIRY, OUTBOX, SCHEDULE, SENSOR, WORKFLOW, Change, change
 from domain.work_events import (
+    AdapterFailedToStart,
+    AdapterStarted,
     OutboxDelivered,
     OutboxDropped,
     OutboxFailed,
@@ -47,6 +49,7 @@ FLOW = WorkflowCreated(
 )
 QUEUED = OutboxQueued(kind="message", target="hook", message=text("a"), key="k")
 RAN = SensorRan(sensor="s", accepted=1, deduplicated=0, next_us=9)
+BROKEN = AdapterFailedToStart(adapter="a", run="r", cause="not_executable", failures=1)
 TASK = TaskQueued(kind="k", source="s", adapter="", payload=text("a"), priority=5, max_attempts=1)
 
 ROWS: list[tuple[str, Event, Change | None]] = [
@@ -79,6 +82,9 @@ ROWS: list[tuple[str, Event, Change | None]] = [
     ("a sensor ran", RAN, Change("fresh", 9, SENSOR, "s")),
     ("a sensor failed", msgspec.structs.replace(RAN, cause="exit:1"), Change("failing", 9, SENSOR, "s")),
     ("a sensor is parked", SensorParked(sensor="s", failures=5), Change("parked", 0, SENSOR, "s")),
+    ("an adapter did not start", BROKEN, Change("failing", 0, ADAPTER, "a")),
+    ("and rests", msgspec.structs.replace(BROKEN, rests_until_us=9), Change("failing", 9, ADAPTER, "a")),
+    ("and starts again", AdapterStarted(adapter="a", run="r"), Change("started", 0, ADAPTER, "a")),
     ("a sensor is silent", SensorWentStale(sensor="s", last_us=1, deadline_us=2), None),
     ("a task without a deadline", TASK, None),
     ("a task with one", msgspec.structs.replace(TASK, expires_us=60), Change("waiting", 60, EXPIRY)),
