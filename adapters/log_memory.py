@@ -8,7 +8,7 @@ from adapters.log_append import with_what_follows
 from adapters.log_schema import GENESIS, link
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
-from domain.events import Put, Recorded, TaskClaimed, TaskPrioritized, TaskQueued, Text, hydrated
+from domain.events import Put, Recorded, TaskClaimed, TaskEdited, TaskPrioritized, TaskQueued, Text, hydrated
 from domain.ids import DISPATCH, output_stream, text_of
 from domain.ports import Appended, Follower, Head, Running, Waiting, Work
 from domain.stream_index import Noun
@@ -98,6 +98,9 @@ class MemoryLog:
         data = event.data
         if isinstance(data, TaskPrioritized):
             self._tasks[event.stream] = (data.priority, *self._tasks[event.stream][1:])
+        if isinstance(data, TaskEdited):
+            thread, _, parent = self._about[event.stream]
+            self._about[event.stream] = (thread, data.profile, parent)
         if (change := index_change(data)) is not None:
             if isinstance(data, TaskQueued):
                 self._about[event.stream] = (data.thread, data.profile, data.parent_run)

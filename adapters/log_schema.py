@@ -5,7 +5,7 @@ import sqlite3
 import struct
 
 from domain import stream_index
-from domain.events import Recorded, RunFinished, TaskClaimed, TaskEvent, TaskPrioritized, TaskQueued
+from domain.events import Recorded, RunFinished, TaskClaimed, TaskEdited, TaskEvent, TaskPrioritized, TaskQueued
 from domain.schedule_events import ScheduleEvent
 from domain.task import CLAIMABLE, index_change
 from domain.work_events import AdapterEvent, OutboxEvent, SensorEvent
@@ -86,6 +86,7 @@ class IndexRows:
         self._changed: dict[str, tuple[str, int, int, str, str, str]] = {}
         self._ended: dict[str, tuple[str, str]] = {}
         self._moved: dict[str, tuple[int, str]] = {}
+        self._edited: dict[str, tuple[str, str]] = {}
         self._nouns: dict[str, tuple[int, str, str, str, str, int]] = {}
 
     def add(self, event: Recorded, position: int) -> None:
@@ -103,6 +104,9 @@ class IndexRows:
         data = event.data
         if isinstance(data, TaskPrioritized):
             self._moved[event.stream] = (data.priority, event.stream)
+            return
+        if isinstance(data, TaskEdited):
+            self._edited[event.stream] = (data.profile, event.stream)
             return
         change = index_change(data)
         if change is None:
@@ -144,6 +148,8 @@ class IndexRows:
             cursor.executemany("UPDATE run_index SET state = ? WHERE run = ?", self._ended.values())
         if self._moved:
             cursor.executemany("UPDATE task_index SET priority = ? WHERE task = ?", self._moved.values())
+        if self._edited:
+            cursor.executemany("UPDATE task_index SET profile = ? WHERE task = ?", self._edited.values())
         if self._nouns:
             cursor.executemany(
                 "INSERT INTO noun_index VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE"
@@ -154,7 +160,8 @@ class IndexRows:
                 "UPDATE noun_index SET status = ?, due_us = ? WHERE stream = ?",
                 [(row[4], row[5], row[1]) for row in self._nouns.values() if not row[2]],
             )
-        self._tasks, self._runs, self._changed, self._ended, self._moved, self._nouns = [], [], {}, {}, {}, {}
+        self._tasks, self._runs, self._changed, self._ended = [], [], {}, {}
+        self._moved, self._edited, self._nouns = {}, {}, {}
 
 
 # the position at which the next run of a task was claimed: claims by which the same run goes on are in no index

@@ -87,7 +87,7 @@ def _queue(runtime: Runtime, bridge: str, bridged: Bridged, *, as_json: bool) ->
         _said(answer | {"ignored": bridged.ignored}, as_json=as_json)
         return
     accepted, _ = accepted_from(bridged.task, "bridge", runtime.config, runtime.clock.now_us())
-    check_secrets(runtime, accepted)
+    check_secrets(runtime, accepted.payload, accepted.event)
     announce(runtime)
     answer |= {"queued": True, "profile": accepted.event.profile}
     answer |= _taken(runtime, accepted)

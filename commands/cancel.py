@@ -4,14 +4,15 @@ The dispatcher of a running task sees the request to cancel in the log and climb
 """
 
 import contextlib
+from collections.abc import Callable
 
 from domain import errors
 from domain import task as tasks
 from domain.advance import Happened, advance, catch_up, claimed
 from domain.bounds import REASON_CHARS_MAX
-from domain.events import Put, Recorded, RunCancelAsked, TaskClaimed
+from domain.events import Blob, Put, Recorded, RunCancelAsked, TaskClaimed, TaskEdited, TaskEvent
 from domain.ports import Log, LogView
-from domain.task import Status, Wish
+from domain.task import Status, Task, Wish
 
 
 def ask_cancel(log: Log, run: str, at_us: int, actor: str, reason: str) -> int:
@@ -36,19 +37,28 @@ def ask_cancel(log: Log, run: str, at_us: int, actor: str, reason: str) -> int:
     return result[-1]
 
 
-def fulfil(log: Log, task: str, wish: Wish, at_us: int, actor: str) -> int:
-    """Fulfil a wish in one transaction with the look at the state that allows it; its position.
+Edit = Callable[[Task, bytes], tuple[TaskEdited, bytes]]  # from a task and its stored text
 
-    Raises TaskStateRefused.
+
+def fulfil(log: Log, task: str, wish: Wish, at_us: int, actor: str, edit: Edit | None = None) -> int:
+    """Fulfil a wish in one transaction with the look at the state that allows it, after an edit; its position.
+
+    Raises TaskStateRefused, and what the edit raises.
     """
 
     def decide(view: LogView) -> Put:
         state = view.task(task)
         assert state is not None, "an id of the index is in the log"
-        data = tasks.decide(state, wish)
-        version = state.version + 1
-        event = Recorded(stream=task, version=version, at_us=at_us, actor=actor, data=data, correlation=task)
-        return Put(events=(event,))
+        facts: list[TaskEvent] = [tasks.decide(state, wish)]
+        texts: tuple[bytes, ...] = ()
+        if edit is not None:
+            edited, text = edit(state, view.blob(task, state.payload))
+            facts, texts = [edited, *facts], (text,)
+        events = tuple(
+            Recorded(stream=task, version=version, at_us=at_us, actor=actor, data=data, correlation=task)
+            for version, data in enumerate(facts, state.version + 1)
+        )
+        return Put(events=events, blobs=tuple(Blob(task, text) for text in texts))
 
     result = log.append([decide])[0]
     if isinstance(result, Exception):

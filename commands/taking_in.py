@@ -11,7 +11,7 @@ from domain import errors
 from domain import task as tasks
 from domain.agent_events import ThreadMessage
 from domain.bounds import RUN_DEPTH_MAX
-from domain.events import Blob, Put, Recorded, TaskClaimed, TaskQueued
+from domain.events import Blob, Put, Recorded, TaskClaimed, TaskEdited, TaskQueued
 from domain.ids import keyed_task, text_of, thread_stream
 from domain.intake import Accepted, accept
 from domain.ports import LogView, Work
@@ -32,13 +32,13 @@ class Taken(NamedTuple):
 def check(runtime: Runtime, document: object, chosen: Chosen | None = None, *, read: bool = False) -> Accepted:
     """A task input as it may be stored. Raises Invalid; nothing is stored on an error. `read`: by `parse_json`."""
     accepted = accept(document, runtime.config, runtime.clock.now_us(), chosen, read=read)
-    check_secrets(runtime, accepted)
+    check_secrets(runtime, accepted.payload, accepted.event)
     return accepted
 
 
-def check_secrets(runtime: Runtime, accepted: Accepted) -> None:
+def check_secrets(runtime: Runtime, stored: bytes, event: TaskQueued | TaskEdited) -> None:
     """Refuse a task that holds the value of a registered secret. Raises Invalid."""
-    text = accepted.payload.decode() + "\n" + msgspec.json.encode(accepted.event).decode()
+    text = stored.decode() + "\n" + msgspec.json.encode(event).decode()
     if runtime.secrets.text(text) != text:
         why = "contains the value of a registered secret; name the variable in the adapter's inherit_env instead"
         raise errors.Invalid(where="task", why=why)

@@ -5,22 +5,26 @@ import contextlib
 import time
 from typing import Annotated, Any, Literal
 
+import msgspec
 import typer
 
-from commands import options, render
-from commands.cancel import cancel_task, fulfil
+from commands import documents, options, render
+from commands.cancel import Edit, cancel_task, fulfil
 from commands.invocation import invocation
+from commands.taking_in import check_secrets
 from commands.wiring import Runtime
 from domain import errors
 from domain import task as tasks
 from domain.bounds import PRIORITY_MAX, PRIORITY_MIN, REASON_CHARS_MAX
-from domain.events import DispatchPaused, DispatchResumed, Put, Recorded
+from domain.editing import EDITABLE, edited
+from domain.events import DispatchPaused, DispatchResumed, Put, Recorded, TaskEdited
 from domain.ids import DISPATCH
 from domain.intake import check_text
 from domain.ports import LogView
 from domain.task import Status, Wish
 
 app = typer.Typer(no_args_is_help=True)
+_EDITABLE = ", ".join(EDITABLE)
 _HEADINGS = ("task", "status", "kind", "attempts", "subject", "cause", "created")
 
 
@@ -123,13 +127,34 @@ def _done(schema: str, text: str, answer: dict[str, Any], *, as_json: bool) -> N
         render.out(text)
 
 
-def retry(task: options.TaskArgument, *, reason: options.Reason = "", as_json: options.Json = False) -> None:
+def retry(
+    task: options.TaskArgument,
+    *,
+    edit: Annotated[
+        str | None, typer.Option("--edit", metavar="DOC", help=f"Change it first: an object with some of {_EDITABLE}.")
+    ] = None,
+    reason: options.Reason = "",
+    as_json: options.Json = False,
+) -> None:
     """Give a task another attempt."""
     runtime = invocation.runtime()
     wanted = runtime.find_task(task)
-    position = _wish(runtime, wanted, Wish("retry", _reason(runtime, reason)))
+    wish = Wish("retry", _reason(runtime, reason))
+    how = None if edit is None else _edit(runtime, documents.read(edit, "--edit"), wish.note)
+    position = fulfil(runtime.log, wanted, wish, runtime.clock.now_us(), runtime.actor, how)
     runtime.close()
-    _done("rt.retry.v1", f"task {wanted[:8]} is pending again", {"task": wanted, "position": position}, as_json=as_json)
+    text = f"task {wanted[:8]} is {'changed and ' if edit else ''}pending again"
+    _done("rt.retry.v1", text, {"task": wanted, "edited": edit is not None, "position": position}, as_json=as_json)
+
+
+def _edit(runtime: Runtime, change: object, reason: str) -> Edit:
+    def edit(state: tasks.Task, stored: bytes) -> tuple[TaskEdited, bytes]:
+        event, text = edited(state, stored, change, runtime.config, runtime.clock.now_us())
+        event = msgspec.structs.replace(event, reason=reason)
+        check_secrets(runtime, text, event)
+        return event, text
+
+    return edit
 
 
 def prioritize(

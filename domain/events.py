@@ -36,6 +36,7 @@ from domain.task_events import TaskBlocked as TaskBlocked
 from domain.task_events import TaskCanceled as TaskCanceled
 from domain.task_events import TaskClaimed as TaskClaimed
 from domain.task_events import TaskCompleted as TaskCompleted
+from domain.task_events import TaskEdited as TaskEdited
 from domain.task_events import TaskFailed as TaskFailed
 from domain.task_events import TaskParked as TaskParked
 from domain.task_events import TaskPrioritized as TaskPrioritized
@@ -82,6 +83,7 @@ TaskEvent = (
     | TaskParked
     | TaskResumed
     | TaskPrioritized
+    | TaskEdited
 )
 RunEvent = (
     OutputAppended

@@ -13,6 +13,7 @@ from domain.events import (
     TaskCanceled,
     TaskClaimed,
     TaskCompleted,
+    TaskEdited,
     TaskEvent,
     TaskFailed,
     TaskParked,
@@ -152,6 +153,16 @@ def evolve(state: Task | None, recorded: Recorded) -> Task:
     if isinstance(data, TaskPrioritized):
         return msgspec.structs.replace(
             state, version=recorded.version, updated_at_us=recorded.at_us, priority=data.priority
+        )
+    if isinstance(data, TaskEdited):
+        return msgspec.structs.replace(
+            state,
+            version=recorded.version,
+            updated_at_us=recorded.at_us,
+            payload=data.payload,
+            adapter=data.adapter,
+            subject=data.subject,
+            profile=data.profile,
         )
     change = index_change(data)
     assert change is not None, f"{type(data).__name__} does not belong on a task's stream"

@@ -108,6 +108,17 @@ class TaskUnblocked(Fact, frozen=True, kw_only=True, tag="task.unblocked"):
     note: str = ""
 
 
+class TaskEdited(Fact, frozen=True, kw_only=True, tag="task.edited"):
+    """A person changed what the next attempt shall do. All of what can be changed, as it is from now on."""
+
+    changed: tuple[str, ...]  # the fields of the task's document that differ
+    payload: Text
+    adapter: str
+    subject: str = ""
+    profile: str = ""
+    reason: str = ""
+
+
 class TaskPrioritized(Fact, frozen=True, kw_only=True, tag="task.prioritized"):
     """A person moved the task in the queue; larger is sooner."""
 

@@ -202,7 +202,8 @@ FROM (SELECT stream, max(recorded_at) AS recorded_at,
              arg_max((data->>'$.max_attempts')::INTEGER, position)
                  FILTER (e IN ('task.retried', 'task.unblocked')) AS max_attempts,
              arg_max(data->>'$.run', position) FILTER (e = 'task.claimed') AS run
-      FROM fresh WHERE e LIKE 'task.%' AND e NOT IN ('task.queued', 'task.prioritized') GROUP BY stream) n
+      FROM fresh WHERE e LIKE 'task.%' AND e NOT IN ('task.queued', 'task.prioritized', 'task.edited')
+      GROUP BY stream) n
 WHERE tasks.task = n.stream""",
     ),
     (
@@ -210,6 +211,16 @@ WHERE tasks.task = n.stream""",
         """UPDATE tasks SET priority = n.priority, updated_at = greatest(tasks.updated_at, n.recorded_at)
 FROM (SELECT stream, arg_max((data->>'$.priority')::INTEGER, position) AS priority, max(recorded_at) AS recorded_at
       FROM fresh WHERE e = 'task.prioritized' GROUP BY stream) n
+WHERE tasks.task = n.stream""",
+    ),
+    (
+        ("task.edited",),
+        """UPDATE tasks SET adapter = n.adapter, profile = n.profile, subject = n.subject,
+       updated_at = greatest(tasks.updated_at, n.recorded_at)
+FROM (SELECT stream, max(recorded_at) AS recorded_at, arg_max(data->>'$.adapter', position) AS adapter,
+             arg_max(coalesce(data->>'$.profile', ''), position) AS profile,
+             arg_max(coalesce(data->>'$.subject', ''), position) AS subject
+      FROM fresh WHERE e = 'task.edited' GROUP BY stream) n
 WHERE tasks.task = n.stream""",
     ),
     (

@@ -18,6 +18,7 @@ from domain.events import (
     Recorded,
     RunCancelAsked,
     TaskBlocked,
+    TaskEdited,
     TaskParked,
     TaskPrioritized,
     TaskQueued,
@@ -50,6 +51,7 @@ from tests.adapters.puts import (
     queued,
     retry,
 )
+from tests.story import text
 
 NEVER_US = 1 << 52
 
@@ -296,6 +298,13 @@ def test_a_task_that_a_person_moves_is_claimed_in_its_new_place(log: Log) -> Non
         log, put(event("third", 2, TaskPrioritized(priority=9))), put(event("first", 2, TaskPrioritized(priority=-9)))
     )
     assert log.ready(0, 10) == ["third", "second", "first"]
+
+
+def test_a_changed_task_counts_for_its_new_profile(log: Log) -> None:
+    append(log, queued("a"), queued("b"))
+    edit = TaskEdited(changed=("requested_profile",), payload=text("p"), adapter="x", profile="full")
+    append(log, put(event("a", 2, edit)))
+    assert log.ready(0, 10, ["full"]) == ["b"]
 
 
 def test_age_is_the_intake_also_after_a_retry(log: Log) -> None:

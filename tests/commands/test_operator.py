@@ -1,5 +1,6 @@
 """What an operator does to tasks: cancel, retry, unblock, pause, resume."""
 
+import json
 import os
 import signal
 from typing import Any
@@ -96,7 +97,7 @@ def _one(place: Place, state: str) -> dict[str, Any]:
 def test_a_blocked_task_is_retried_once_more(history: Place) -> None:
     task = _one(history, "blocked")["task"]
     answer = history.json("retry", task, "--reason", "once more")
-    assert answer == {"schema": "rt.retry.v1", "task": task, "position": history.head()}
+    assert answer == {"schema": "rt.retry.v1", "task": task, "edited": False, "position": history.head()}
     shown = history.task(task)
     assert (shown["status"], shown["attempts"], shown["max_attempts"]) == ("pending", 2, 3)
     history.ok("work", "--until-idle")
@@ -199,3 +200,72 @@ def test_a_task_is_moved_in_the_queue_and_one_that_is_over_is_not(place: Place) 
     place.ok("work", "--until-idle")
     assert place.rt("prioritize", first, "1").code == 5
     assert place.ok("projection", "rebuild", "--json").code == 0
+
+
+# a change before the next attempt
+
+
+def test_a_failed_task_is_changed_and_tried_again(place: Place) -> None:
+    """OP-4."""
+    task = place.queue("false", options=["--attempts", "1"])
+    place.ok("work", "--until-idle")
+    change = json.dumps({"payload": {"argv": ["true"]}, "subject": "now it works"})
+    assert place.json("retry", task, "--edit", change, "--reason", "wrong program")["edited"] is True
+    [event] = place.events("task.edited.v1")
+    assert (event["changed"], event["reason"]) == (["subject", "payload"], "wrong program")
+    shown = place.task(task)
+    assert (shown["payload"], shown["subject"], shown["status"]) == ({"argv": ["true"]}, "now it works", "pending")
+    place.ok("work", "--until-idle")
+    assert place.task(task)["status"] == "completed"
+    place.ok("replay", "--all")
+    assert place.json("task", "show", task)["runs"][0]["state"] == "failed"
+
+
+def test_a_changed_task_goes_to_its_new_adapter_and_profile(place: Place) -> None:
+    place.config('[adapters.script]\ncommand = "./go"\noutcome = "text"\n[profiles.careful]\n[retry]\nattempts = 1\n')
+    place.script("go", "#!/bin/sh\necho went\n")
+    task = place.queue("false")
+    place.ok("work", "--until-idle")
+    change = {"requested_adapter": "script", "requested_profile": "careful", "description": "go"}
+    place.ok("retry", task, "--edit", json.dumps(change))
+    shown = place.task(task)
+    assert (shown["adapter"], shown["profile"], shown["description"]) == ("script", "careful", "go")
+    place.ok("projection", "rebuild")
+    assert place.task(task) == shown
+    place.ok("work", "--until-idle")
+    assert place.task(task)["status"] == "completed"
+    assert place.events("run.started.v1")[-1]["adapter"] == "script"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("[]", "expected an object"),
+        ("{}", "expected an object"),
+        ('{"priority": 3}', "rt prioritize"),
+        ('{"payload": {"argv": []}}', "argv"),
+        ('{"payload": 3}', "payload"),
+        ('{"requested_adapter": "nobody"}', "nobody"),
+        ('{"requested_profile": "nobody"}', "nobody"),
+        ('{"requested_profile": null}', "changes nothing"),
+        ('{"subject": "a\\u0000b"}', "NUL"),
+        ("not json", "not JSON"),
+        ("@nowhere", "nowhere"),
+    ],
+)
+def test_a_change_that_does_not_fit_leaves_the_task_as_it_is(history: Place, change: str, why: str) -> None:
+    head = history.head()
+    done = history.rt("retry", "@failed", "--edit", change)
+    assert done.code in (2, 3)
+    assert why in done.errors
+    assert history.head() == head
+
+
+def test_a_running_task_is_not_changed(place: Place) -> None:
+    task = place.queue("sleep", "20")
+    with place.started("work") as process:
+        until(lambda: place.task(task)["status"] == "running")
+        assert place.rt("retry", task, "--edit", '{"subject": "x"}').code == 5
+        interrupt(process)
+        interrupt(process)
+    assert place.events("task.edited.v1") == []
