@@ -18,23 +18,23 @@ from domain.task import Status, Task, Wish
 def ask_cancel(log: Log, run: str, at_us: int, actor: str, reason: str) -> int:
     """Ask a run to end; the position of the request. Raises RunOver, IdNotFound."""
     task = next(iter(log.run_events(run, bodies=False))).stream
-
-    def ask(view: LogView) -> Put:
-        events = view.stream(task)
-        begin = next(
-            at for at, each in enumerate(events) if isinstance(each.data, TaskClaimed) and each.data.run == run
-        )
-        mine = sorted([*events[begin + 1 :], *view.stream(run)], key=lambda event: event.position)
-        tip = catch_up(claimed(events[begin]), mine)
-        if tip.state.ended:
-            raise errors.RunOver(run=run[:8], status=tip.state.status.value)
-        _, put = advance(tip, [Happened(RunCancelAsked(reason=reason), None, actor)], at_us=at_us, actor=actor)
-        return put
-
-    result = log.append([ask])[0]
+    result = log.append([lambda view: _asked(view, task, run, at_us, actor, reason)])[0]
     if isinstance(result, Exception):
         raise result
     return result[-1]
+
+
+def _asked(  # a run, and what an event says of who wants its end
+    view: LogView, task: str, run: str, at_us: int, actor: str, reason: str
+) -> Put:
+    events = view.stream(task)
+    begin = next(at for at, each in enumerate(events) if isinstance(each.data, TaskClaimed) and each.data.run == run)
+    mine = sorted([*events[begin + 1 :], *view.stream(run)], key=lambda event: event.position)
+    tip = catch_up(claimed(events[begin]), mine)
+    if tip.state.ended:
+        raise errors.RunOver(run=run[:8], status=tip.state.status.value)
+    _, put = advance(tip, [Happened(RunCancelAsked(reason=reason), None, actor)], at_us=at_us, actor=actor)
+    return put
 
 
 Edit = Callable[[Task, bytes], tuple[TaskEdited, bytes]]  # from a task and its stored text
@@ -71,29 +71,48 @@ def cancel_task(log: Log, task: str, at_us: int, actor: str, reason: str) -> tup
 
     Raises TaskStateRefused for a task that is over.
     """
-    done = _cancel(log, task, at_us, actor, reason)
-    for child in _delegated(log, task):
+    came: list[str] = []
+
+    def work(view: LogView) -> Put | None:
+        put, what = canceled(view, task, at_us, actor, reason)
+        came[:] = [what]
+        return put
+
+    result = log.append([work])[0]
+    if isinstance(result, Exception):
+        raise result
+    return (result[-1] if result else log.head().position), came[0]
+
+
+def canceled(view: LogView, task: str, at_us: int, actor: str, reason: str) -> tuple[Put | None, str]:
+    """The put that cancels a task and what its runs delegated, and what came of it. Raises TaskStateRefused."""
+    put, what = _canceled(view, task, at_us, actor, reason)
+    puts = [] if put is None else [put]
+    for child in _delegated(view, task):
         with contextlib.suppress(errors.TaskStateRefused):  # over already
-            cancel_task(log, child, at_us, actor, f"its parent was canceled: {reason}"[:REASON_CHARS_MAX])
-    return done
+            more, _ = canceled(view, child, at_us, actor, f"its parent was canceled: {reason}"[:REASON_CHARS_MAX])
+            puts += [] if more is None else [more]
+    if not puts:
+        return None, what
+    return Put(
+        events=tuple(event for each in puts for event in each.events),
+        fence={stream: version for each in puts for stream, version in each.fence.items()},
+        blobs=tuple(blob for each in puts for blob in each.blobs),
+    ), what
 
 
-def _delegated(log: Log, task: str) -> list[str]:
-    runs = [event.data.run for event in log.stream(task) if isinstance(event.data, TaskClaimed)]
-    return [child for run in dict.fromkeys(runs) for child in log.children(run)]
+def _delegated(view: LogView, task: str) -> list[str]:
+    runs = [event.data.run for event in view.stream(task) if isinstance(event.data, TaskClaimed)]
+    return [child for run in dict.fromkeys(runs) for child in view.children(run)]
 
 
-def _cancel(log: Log, task: str, at_us: int, actor: str, reason: str) -> tuple[int, str]:
-    while True:
-        state = log.task(task)
-        assert state is not None, "an id of the index is in the log"
-        try:
-            if state.status is Status.OPERATOR_CANCELED:
-                return log.head().position, "was canceled already"
-            if state.open_run:
-                return ask_cancel(log, state.open_run, at_us, actor, reason), "is asked to end"
-            return fulfil(log, task, Wish("cancel", reason), at_us, actor), "is canceled"
-        except (errors.RunOver, errors.TaskStateRefused):  # it moved meanwhile: look again
-            again = log.task(task)
-            if again is None or again.version == state.version:
-                raise
+def _canceled(view: LogView, task: str, at_us: int, actor: str, reason: str) -> tuple[Put | None, str]:
+    state = view.task(task)
+    assert state is not None, "an id of the index is in the log"
+    if state.status is Status.OPERATOR_CANCELED:
+        return None, "was canceled already"
+    if state.open_run:
+        return _asked(view, task, state.open_run, at_us, actor, reason), "is asked to end"
+    data = tasks.decide(state, Wish("cancel", reason))
+    event = Recorded(stream=task, version=state.version + 1, at_us=at_us, actor=actor, data=data, correlation=task)
+    return Put(events=(event,)), "is canceled"

@@ -3,12 +3,14 @@
 The log asks for it (`domain.ports.Follower`), so that no way of ending a task can forget it.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from adapters.redact import Secrets
+from commands.cancel import canceled
 from commands.making import Making, accepted_from
 from commands.workflow_moves import feed, state_of
 from domain import errors, follow_ups, notify, outcome
@@ -33,12 +35,12 @@ from domain.stream_index import WORKFLOW
 from domain.task import Task
 from domain.work_events import Origin, OutboxQueued, OutboxRefused
 from domain.workflow import Made
-from domain.workflow_events import WorkflowTaskEnded
+from domain.workflow_events import WorkflowTaskDropped, WorkflowTaskEnded
 
 T = TypeVar("T")
 _What = Literal["message", "follow_up", "workflow_task"]
 _ENDS = (TaskCompleted, TaskFailed, TaskBlocked, TaskCanceled)
-_TRIGGERS = frozenset((*_ENDS, ApprovalRequested, BudgetReached))
+_TRIGGERS = frozenset((*_ENDS, ApprovalRequested, BudgetReached, WorkflowTaskDropped))
 _STATUS: dict[type, Any] = {
     TaskCompleted: "completed",
     TaskFailed: "permanent_failure",
@@ -69,6 +71,9 @@ class Following:
 
     def _one(self, making: Making, put: Put, at: int, event: Recorded) -> None:
         """Each part for itself: one that goes wrong is recorded, and takes nothing else with it."""
+        if isinstance(event.data, WorkflowTaskDropped):
+            self._part(making, event, at, "workflow_task", lambda: self._drop(making, event, at))
+            return
         try:
             task = making.view.task(event.correlation or event.stream)
         except errors.Corrupt as problem:  # it is being parked for that; nothing can follow from it
@@ -93,6 +98,19 @@ class Following:
             making.forget()
             _refuse(making, event, what, 1, f"{type(problem).__name__}: {problem}"[:500], at)
             return None
+
+    def _drop(self, making: Making, event: Recorded, at: int) -> None:
+        """A task that its workflow no longer waits for ends with the move, so that no crash can leave it running."""
+        dropped = event.data
+        if not isinstance(dropped, WorkflowTaskDropped) or dropped.how != "cancel":
+            return
+        with contextlib.suppress(errors.TaskStateRefused):  # over already
+            put, _ = canceled(making.view, dropped.task, making.at_us, making.actor, "its workflow moved on")
+            making.adopt(put)
+            for each in put.events if put else ():
+                task = making.view.task(each.stream) if isinstance(each.data, TaskCanceled) else None
+                if task is not None:
+                    self._notices(making, task, each, at)
 
     def _notices(self, making: Making, task: Task, event: Recorded, at: int) -> None:
         for notice in notify.notices(self._config(), task, event):

@@ -89,6 +89,14 @@ class Making:
         self.blobs += other.blobs
         self._versions |= {event.stream: event.version for event in other.events}
 
+    def adopt(self, put: Put | None) -> None:
+        """Take over a put that was made on the same view, of streams that nothing here has grown."""
+        if put is None:
+            return
+        self.events += put.events
+        self.blobs += put.blobs
+        self._versions |= {event.stream: event.version for event in put.events}
+
     def forget(self) -> None:
         """Count versions anew, after events were taken back."""
         known = {event.stream: event.version for event in self.events}

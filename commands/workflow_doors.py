@@ -1,11 +1,9 @@
 """Workflows as every door uses them: create, and what a person may want of one. Each is one transaction."""
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from commands.cancel import cancel_task
 from commands.making import Making
 from commands.templates import template
 from commands.workflow_moves import feed, state_of
@@ -16,7 +14,6 @@ from domain.ids import workflow_stream
 from domain.ports import Log, LogView
 from domain.stream_index import WORKFLOW
 from domain.workflow import Made, State
-from domain.workflow_events import WorkflowTaskDropped
 
 
 class Done(NamedTuple):
@@ -72,7 +69,6 @@ class Workflows:
         """What a person wants of an instance. Raises WorkflowNotFound, WorkflowRefused, Invalid."""
         stream = find(log, given)
         made: list[State] = []
-        dropped: list[str] = []
 
         def work(view: LogView) -> Put | None:
             making = Making(view, at_us=now_us, actor=actor)
@@ -83,17 +79,9 @@ class Workflows:
                     why=f"workflow {state.instance_key!r} is {state.status} and never moves again"
                 )
             made[:] = [feed(making, state, stream, wish(state), self._config)]
-            dropped[:] = [
-                event.data.task
-                for event in making.events
-                if isinstance(event.data, WorkflowTaskDropped) and event.data.how == "cancel"
-            ]
             return making.put()
 
         position = _appended(log, work)
-        for task in dropped:
-            with contextlib.suppress(errors.TaskStateRefused):  # over already
-                cancel_task(log, task, now_us, actor, "its workflow moved on")
         return Done(made[0], position, changed=True)
 
 

@@ -338,6 +338,11 @@ def test_a_running_task_of_the_state_that_is_left_is_ended(place: Place) -> None
         place.ok("workflow", "transition", "w", "--signal", "next")
         assert finished(process).code == 0
     assert place.task(task)["status"] == "operator_canceled"
+    ended = [each for each in place.rows("log", "tail") if each["topic"] in {
+        "workflow.task_dropped.v1", "run.cancel_asked.v1", "run.cancel_requested.v1",
+    }]  # fmt: skip
+    assert len({each["at"] for each in ended}) == 1, "one transaction: no crash can leave it running"
+    assert len(ended) == 3
     assert (seen(place), shown(place)["status"]) == (["two"], "completed")
 
 
