@@ -1,6 +1,7 @@
-"""A streamed chat completion put together again: deltas as they come, and at the end the whole answer.
+"""A streamed answer put together again: deltas as they come, and at the end the whole answer.
 
-Sources: the OpenAI API reference ("Streaming"), and the HTML standard's server-sent events for the framing.
+Sources: the OpenAI API reference ("Streaming"), the HTML standard's server-sent events for the framing, and the API
+reference of Ollama ("Generate a completion") for its lines.
 """
 
 from typing import Any
@@ -10,17 +11,11 @@ import msgspec
 _LINE_BYTES_MAX = 1 << 20
 
 
-class Assembler:
-    """Takes in the bytes of a stream; hands out what is new of content and reasoning."""
+class _Lines:
+    """Bytes of a stream as they come, line by line."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
-        self._content: list[str] = []
-        self._reasoning: list[str] = []
-        self._calls: dict[int, dict[str, Any]] = {}
-        self._about: dict[str, Any] = {}
-        self._finish = ""
-        self._done = False
 
     def feed(self, data: bytes) -> list[tuple[str, str]]:
         """New pieces as (content or reasoning, text)."""
@@ -33,20 +28,78 @@ class Assembler:
         *lines, rest = bytes(self._rest).split(b"\n")
         self._rest = bytearray(rest)
         for line in lines:
-            name, _, value = line.rstrip(b"\r").partition(b":")
-            if name == b"data":
-                new += self._event(value.strip())
+            new += self._line(line.rstrip(b"\r"))
         return new
+
+    def _line(self, line: bytes) -> list[tuple[str, str]]:
+        raise NotImplementedError
+
+    def whole(self) -> bytes | None:
+        """The answer as one that was not streamed; None when the stream was cut."""
+        raise NotImplementedError
+
+
+def _document(text: bytes) -> dict[str, Any] | None:
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+class OllamaAssembler(_Lines):
+    """An answer of Ollama's generate call: one document a line, the last one says `done`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = {"response": [""], "thinking": [""]}
+        self._last: dict[str, Any] | None = None
+
+    def _line(self, line: bytes) -> list[tuple[str, str]]:
+        event = _document(line)
+        if event is None:
+            return []
+        if event.get("done") is True or "error" in event:
+            self._last = event
+        new: list[tuple[str, str]] = []
+        for field, name in (("thinking", "reasoning"), ("response", "content")):
+            if isinstance(event.get(field), str) and event[field]:
+                self._said[field].append(event[field])
+                new.append((name, event[field]))
+        return new
+
+    def whole(self) -> bytes | None:
+        """See _Lines. Without the numbers by which a server would go on with the conversation."""
+        self.feed(b"\n")  # the last line may lack its end
+        if self._last is None:
+            return None
+        said = {field: "".join(parts) for field, parts in self._said.items()}
+        about = {field: value for field, value in self._last.items() if field != "context"}
+        return msgspec.json.encode(about | {field: text for field, text in said.items() if text})
+
+
+class Assembler(_Lines):
+    """A chat completion of the OpenAI kind, as server-sent events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._about: dict[str, Any] = {}
+        self._finish = ""
+        self._done = False
+
+    def _line(self, line: bytes) -> list[tuple[str, str]]:
+        name, _, value = line.partition(b":")
+        return self._event(value.strip()) if name == b"data" else []
 
     def _event(self, value: bytes) -> list[tuple[str, str]]:
         if value == b"[DONE]":
             self._done = True
             return []
-        try:
-            event = msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return []
-        if not isinstance(event, dict):
+        event = _document(value)
+        if event is None:
             return []
         for field in ("model", "usage"):
             if event.get(field):
@@ -87,7 +140,7 @@ class Assembler:
                 known[field] += function[field]
 
     def whole(self) -> bytes | None:
-        """The answer as a completion that was not streamed; None when the stream was cut."""
+        """See _Lines: a completion."""
         self.feed(b"\n")  # the last line may lack its end
         if not self._done and not self._finish:
             return None

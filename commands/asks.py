@@ -1,22 +1,20 @@
 """What a run waits for that is no tool's process: answers of controllers, and requests of tools over HTTP."""
 
 import asyncio
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from adapters.chunks import Chunker
-from adapters.completions import Assembler
+from adapters.completions import Assembler, OllamaAssembler
+from commands.words import Words
 from commands.world import World
 from domain.advance import Happened
 from domain.agent_events import ControllerAnswered, ToolReturned
 from domain.bounds import ANSWER_STORED_BYTES_MAX, OBSERVATION_CHARS_MAX
 from domain.calls import HttpInput
-from domain.events import OutputAppended
 from domain.ids import text_of
 from domain.mind import Question
-from domain.ports import HttpFailed, Piece, Request
+from domain.ports import HttpFailed, Request, Response
 from domain.setup import Controller, Model
 
 _ACTOR = "controller:"
@@ -93,7 +91,40 @@ class Errand:
         """Forget it."""
 
 
-class ModelAsk(Errand):
+class Streamed(Errand):
+    """One whose answer may come piece by piece: put together here, and shown as it comes where somebody may look."""
+
+    def __init__(  # what a stream is made of
+        self,
+        world: World,
+        ordinal: int,
+        *,
+        assembler: Assembler | OllamaAssembler | None,
+        words: Words | None,
+        changed: Callable[[], None],
+    ) -> None:
+        self._assembler = assembler
+        self._words = words
+        self._changed = changed
+        super().__init__(world, ordinal, changed)
+
+    def _part(self, data: bytes) -> None:
+        new = self._assembler.feed(data) if self._assembler is not None else []
+        if self._words is not None and new:
+            self._words.feed(new)
+            self._changed()
+
+    def collect(self, now_s: float) -> list[Happened]:
+        """What may be recorded now: words before the answer that they are part of."""
+        final = super().collect(now_s)
+        return final if self._words is None else [*self._words.take(now_s, final=bool(final)), *final]
+
+    def due_s(self) -> float | None:
+        """When words that wait now should be collected."""
+        return self._words.due_s() if self._words is not None and not self.over else None
+
+
+class ModelAsk(Streamed):
     """An answer of a chat endpoint. With a stream, its words are output as they come."""
 
     def __init__(
@@ -112,12 +143,13 @@ class ModelAsk(Errand):
         self._model: Model = model
         self._question = question
         self._request = request
-        self._salt = salt
-        self._changed = changed
-        self._assembler = Assembler() if model.stream else None
-        self._words = Chunker(world.secrets, None, ANSWER_STORED_BYTES_MAX) if model.stream and shown else None
-        self._stored = {"stdout": 0, "stderr": 0}
-        super().__init__(world, question.ask, changed)
+        super().__init__(
+            world,
+            question.ask,
+            assembler=Assembler() if model.stream else None,
+            words=Words(world, question.ask, salt, _ACTOR + "model") if model.stream and shown else None,
+            changed=changed,
+        )
 
     async def _go(self) -> Happened:
         headers = {"content-type": "application/json"}
@@ -163,47 +195,6 @@ class ModelAsk(Errand):
 
     def _ended(self) -> Happened:
         return self._answer(cause="given_up")
-
-    def _part(self, data: bytes) -> None:
-        if self._assembler is None:
-            return
-        new = self._assembler.feed(data)
-        if self._words is not None and new:
-            pieces = [
-                Piece("stdout" if name == "content" else "stderr", text.encode("utf-8", "replace"))
-                for name, text in new
-            ]
-            self._words.feed(pieces, self._world.clock.monotonic_s())
-            self._changed()
-
-    def collect(self, now_s: float) -> list[Happened]:
-        """What may be recorded now: words before the answer that they are part of."""
-        words = self._words
-        final = super().collect(now_s)
-        if words is None:
-            return final
-        if final:
-            words.feed((), now_s, final=True)
-        due_s = words.due_s()
-        if due_s is None or (due_s > now_s and not final):
-            return final
-        return [*(self._said(stream, data) for stream, data in words.take(now_s)), *final]
-
-    def _said(self, stream: str, data: bytes) -> Happened:
-        fact = OutputAppended(
-            call=self.ordinal,
-            stream="content" if stream == "stdout" else "reasoning",
-            offset=self._stored[stream],
-            size=len(data),
-            lines=data.count(b"\n"),
-            digest=hashlib.sha256(self._salt + data).hexdigest(),
-        )
-        self._stored[stream] += len(data)
-        return Happened(fact, data, _ACTOR + "model")
-
-    def due_s(self) -> float | None:
-        """When words that wait now should be collected."""
-        return self._words.due_s() if self._words is not None and not self.over else None
 
 
 def retry_after_us(value: str, now_us: int) -> int:
@@ -271,13 +262,36 @@ class ProcessAsk:
         self._world.processes.release(self._marker)
 
 
-class HttpCall(Errand):
-    """One request of a tool."""
+_ASSEMBLERS: Mapping[str, tuple[type[Assembler | OllamaAssembler], str]] = {
+    "openai": (Assembler, "event-stream"),
+    "ollama": (OllamaAssembler, "ndjson"),
+}
+_OVERHEAD = 8  # what comes on the wire for what is kept of a stream
 
-    def __init__(self, world: World, ordinal: int, wanted: HttpInput, *, key: str, changed: Callable[[], None]) -> None:
+
+class HttpCall(Streamed):
+    """One request of a tool, or of a model that is asked once. The words of a stream are output as they come."""
+
+    def __init__(  # what a request is made of
+        self,
+        world: World,
+        ordinal: int,
+        wanted: HttpInput,
+        *,
+        key: str,
+        salt: bytes,
+        changed: Callable[[], None],
+    ) -> None:
         self._wanted = wanted
         self._key = key  # the same on every repetition, so that a receiver can drop duplicates
-        super().__init__(world, ordinal, changed)
+        made, self._streams_as = _ASSEMBLERS[wanted.stream] if wanted.stream else (None, "")
+        super().__init__(
+            world,
+            ordinal,
+            assembler=made() if made else None,
+            words=Words(world, ordinal, salt, self.actor) if made else None,
+            changed=changed,
+        )
 
     async def _go(self) -> Happened:
         wanted = self._wanted
@@ -287,6 +301,7 @@ class HttpCall(Errand):
             if not key:
                 return self._returned(ok=False, cause="no_key", result=f"the variable {wanted.key_env} is not set")
             headers["authorization"] = f"Bearer {key}"
+        most = min(wanted.bytes_max, ANSWER_STORED_BYTES_MAX) if wanted.whole else wanted.bytes_max
         request = Request(
             method=wanted.method,
             url=wanted.url,
@@ -294,18 +309,26 @@ class HttpCall(Errand):
             body=wanted.body.encode(),
             private=wanted.private,
             total_s=wanted.total_us / 1_000_000,
-            bytes_max=min(wanted.bytes_max, ANSWER_STORED_BYTES_MAX) if wanted.whole else wanted.bytes_max,
+            bytes_max=most * _OVERHEAD if wanted.stream else most,
         )
         try:
-            response = await self._world.http.send(request)
+            response = await self._world.http.send(request, self._part if wanted.stream else None)
         except HttpFailed as problem:
             return self._returned(ok=False, cause=problem.cause, result=str(problem))
-        text = response.body.decode("utf-8", "replace")
-        most = 300 if wanted.whole else 400  # that an answer lies elsewhere is none, for nobody goes there
+        return self._read(response, most)
+
+    def _read(self, response: Response, bytes_max: int) -> Happened:
+        most = 300 if self._wanted.whole else 400  # that an answer lies elsewhere is none, for nobody goes there
         ok = 200 <= response.status < most  # noqa: PLR2004  # what HTTP calls success
         wait_us = 0 if ok else retry_after_us(response.headers.get("retry-after", ""), self._world.clock.now_us())
-        cause = "" if ok else f"http:{response.status}"
-        return self._returned(ok=ok, cause=cause, result=text, wait_us=wait_us, whole=wanted.whole)
+        cause, body = "" if ok else f"http:{response.status}", response.body
+        if ok and self._assembler is not None and self._streams_as in response.headers.get("content-type", "").lower():
+            whole = self._assembler.whole()
+            cause, body = ("cut_stream", b"") if whole is None else ("", whole)
+        if not cause and len(body) > bytes_max:
+            cause, body = "too_large", f"more than {bytes_max} bytes".encode()
+        text = body.decode("utf-8", "replace")
+        return self._returned(ok=not cause, cause=cause, result=text, wait_us=wait_us, whole=self._wanted.whole)
 
     def _ended(self) -> Happened:
         return self._returned(ok=False, cause="canceled", result="")

@@ -88,7 +88,9 @@ class Effects:
         if call.kind == "http":
             wanted = msgspec.json.decode(self._world.log.blob(state.task, call.input), type=HttpInput)
             key = effect_key(state.run, call.repeats or call.ordinal)
-            self._open[call.ordinal] = HttpCall(self._world, call.ordinal, wanted, key=key, changed=self._changed)
+            self._open[call.ordinal] = HttpCall(
+                self._world, call.ordinal, wanted, key=key, salt=self.salt, changed=self._changed
+            )
             return
         if call.kind == "memory":
             kept = msgspec.json.decode(self._world.log.blob(state.task, call.input), type=MemoryInput)

@@ -18,6 +18,7 @@ from domain.agent_events import (
     DecisionMade,
 )
 from domain.events import (
+    AgentReported,
     CancelRequested,
     OutputAppended,
     Payload,
@@ -143,6 +144,8 @@ def _of_an_agent(event: Recorded) -> str:  # noqa: C901, PLR0911  # one line an 
             return f"  call c{data.call} {how} by {render.line(event.actor)}"
         case TaskParked():
             return f"  run {data.run[:8]} waits: {data.cause}"
+        case AgentReported():
+            return f"  {data.kind}: {render.line(event.text('text').decode()[:200])}".rstrip(": ")
         case BudgetReached():
             return f"  budget reached: {data.budget} {data.used} of {data.limit}"
         case _:

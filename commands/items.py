@@ -19,6 +19,7 @@ from domain.agent_events import (
     ToolReturned,
 )
 from domain.events import (
+    AgentReported,
     OutputAppended,
     Recorded,
     RunFinished,
@@ -44,7 +45,7 @@ def kind(event: Recorded) -> Kind:  # noqa: PLR0911  # one line a kind
             return "reasoning"
         case OutputAppended():
             return "output"
-        case ControllerAsked():
+        case ControllerAsked() | AgentReported():
             return "step"
         case DecisionMade() | BudgetReached():
             return "decision"
@@ -86,4 +87,6 @@ def item(event: Recorded, document: dict[str, Any]) -> dict[str, Any]:
     made = document | {"kind": kind(event)}
     if isinstance(event.data, OutputAppended):
         made["text"] = (event.body or b"").decode("utf-8", "replace")
+    elif isinstance(event.data, AgentReported):
+        made["text"] = event.text("text").decode()
     return made

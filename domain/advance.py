@@ -32,7 +32,7 @@ from domain.events import (
     ToolNotStarted,
     ToolStarted,
 )
-from domain.ids import output_stream
+from domain.ids import output_stream, text_of
 
 
 class Happened(msgspec.Struct, frozen=True):
@@ -79,7 +79,9 @@ def advance(tip: Tip, happened: Sequence[Happened], *, at_us: int, actor: str) -
     events: list[Recorded] = []
     texts: list[bytes] = []
 
-    def add(data: Payload, caused_by: int, who: str, each: Happened | None = None) -> Recorded:
+    def add(
+        data: Payload, caused_by: int, who: str, each: Happened | None = None, named: Sequence[bytes] = ()
+    ) -> Recorded:
         stream = stream_of(state, data)
         versions[stream] += 1
         recorded = Recorded(
@@ -91,7 +93,7 @@ def advance(tip: Tip, happened: Sequence[Happened], *, at_us: int, actor: str) -
             correlation=state.task,
             caused_by=caused_by,
             body=each.body if each else None,
-            texts=each.texts if each else {},
+            texts=each.texts if each else _named(data, named),
         )
         events.append(recorded)
         return recorded
@@ -106,7 +108,7 @@ def advance(tip: Tip, happened: Sequence[Happened], *, at_us: int, actor: str) -
         texts += step.texts
         at = len(events)
         for number, consequence in enumerate(step.consequences):
-            add(consequence, at - 1 - (at + number), actor)
+            add(consequence, at - 1 - (at + number), actor, named=step.texts)
     fence = {state.run: tip.versions[state.run]}
     blobs = tuple(Blob(state.task, text) for text in texts)
     return state, Put(events=tuple(events), fence=fence, blobs=blobs)
@@ -119,6 +121,15 @@ def appended(tip: Tip, state: core.Run, put: Put, positions: Sequence[int]) -> T
         versions[event.stream] = event.version
         _note(asked, event.data, position)
     return Tip(state=state, versions=versions, asked=asked)
+
+
+def _named(data: Payload, texts: Sequence[bytes]) -> dict[str, bytes]:
+    """Of these texts those that an event names in the fields that are read with it."""
+    if not data.TEXTS or not texts:
+        return {}
+    known = {text_of(text): text for text in texts}
+    named = {field: getattr(data, field) for field in data.TEXTS}
+    return {field: known[text] for field, text in named.items() if text in known}
 
 
 def stream_of(state: core.Run, data: Payload) -> str:

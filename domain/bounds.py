@@ -41,6 +41,7 @@ PARTIAL_LINE_S: Final = 0.2  # a line without its end is stored after this much 
 OUTPUT_BYTES_MAX: Final = 64 * MIB
 ANSWER_BYTES_MAX: Final = 256 * KIB  # the tail of stdout in which an outcome is looked for
 ERRORS_BYTES_MAX: Final = 64 * KIB  # the tail of stderr of a coding agent
+REPORTS_MAX: Final = 1_000  # events of one run that its agent's lines make; what comes after is output only
 SUMMARY_CHARS_MAX: Final = 4_000
 OUTCOME_ITEMS_MAX: Final = 1_000
 OUTCOME_EFFORT_CHARS_MAX: Final = 2 * MIB  # looked at behind braces that open no JSON object

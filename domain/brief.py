@@ -28,6 +28,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hint_refunds_max: int = 0
     on_unverified: Literal["retry", "block"] = "retry"
     answers_only: bool = False  # nothing is written by such a task: its answer is all
+    reports: bool = False  # what the agent tells while it works is an event each
     echo: bool = True  # whether its answer is compared with its prompt
 
 

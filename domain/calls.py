@@ -23,7 +23,7 @@ class CallInput(msgspec.Struct, frozen=True, kw_only=True):
     hold_stdin: bool = False  # its stdin stays open, and ends first when the call is to end: the far side notices
 
 
-_LATER = ("stdin", "prompt_file", "last_message_file", "resolved_env", "key_env", "whole")
+_LATER = ("stdin", "prompt_file", "last_message_file", "resolved_env", "key_env", "whole", "stream")
 
 
 def encoded(call: msgspec.Struct) -> bytes:
@@ -58,3 +58,4 @@ class HttpInput(msgspec.Struct, frozen=True, kw_only=True):
     total_us: int
     key_env: str = ""  # the variable whose value is sent as a bearer token
     whole: bool = False  # the answer is kept whole, for it is what the run is about
+    stream: Literal["", "ollama", "openai"] = ""  # how it comes piece by piece, where it does

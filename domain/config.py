@@ -92,7 +92,7 @@ class Adapter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     provider_requires_openai_auth: bool = False
     mcp: Literal["", "none"] = ""
     prompt_by: Literal["", "stdin", "argument", "file"] = ""
-    stream: bool = False
+    stream: bool = True  # what it says is seen, and can be canceled, while it says it
     answer: Literal["stdout", "last_message", "json", "stream-json"] = "stdout"
     # of models
     endpoint: Annotated[str, Meta(max_length=2_000)] = ""

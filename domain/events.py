@@ -15,6 +15,7 @@ from domain.payload import Fact as Fact
 from domain.payload import Payload as Payload
 from domain.payload import Policy as Policy
 from domain.payload import Text as Text
+from domain.run_events import AgentReported as AgentReported
 from domain.run_events import AnswerRead as AnswerRead
 from domain.run_events import CancelRequested as CancelRequested
 from domain.run_events import EvidenceGathered as EvidenceGathered
@@ -94,6 +95,7 @@ RunEvent = (
     | ToolStarted
     | ToolNotStarted
     | ToolExited
+    | AgentReported
     | AnswerRead
     | VerificationRequested
     | EvidenceGathered

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain import agents, brief, calls, launch, prompt, task_types
+from domain import agents, brief, calls, launch, prompt, reports, task_types
 from domain.bounds import HINT_REFUNDS_MAX, HINT_S_MAX, PROMPT_CHARS
 from domain.brief import Brief
 from domain.bundle_parts import Compiled, policy_of
@@ -220,12 +220,13 @@ def _request(adapter: Adapter, text: str) -> HttpInput:
     endpoint = adapter.endpoint.rstrip("/")
     body: dict[str, Any]
     if adapter.kind == "ollama":
-        url, body = f"{endpoint}/api/generate", {"model": adapter.model, "prompt": text, "stream": False}
+        url, body = f"{endpoint}/api/generate", {"model": adapter.model, "prompt": text, "stream": adapter.stream}
         body |= {"format": "json"} if adapter.outcome == "json" else {}
     else:
         url = f"{endpoint}/chat/completions"
         body = {"model": adapter.model, "messages": [{"role": "user", "content": text}]}
         body |= {"response_format": {"type": "json_object"}} if adapter.outcome == "json" else {}
+        body |= {"stream": True, "stream_options": {"include_usage": True}} if adapter.stream else {}
     return HttpInput(
         method="POST",
         url=url,
@@ -236,6 +237,7 @@ def _request(adapter: Adapter, text: str) -> HttpInput:
         total_us=to_us(adapter.timeout_s or 600.0),
         key_env=adapter.key_env,
         whole=True,
+        stream=("ollama" if adapter.kind == "ollama" else "openai") if adapter.stream else "",
     )
 
 
@@ -255,6 +257,7 @@ def _brief(  # noqa: PLR0913, PLR0917  # what a run is judged by
         hint_most_s=HINT_S_MAX,
         hint_refunds_max=HINT_REFUNDS_MAX,
         on_unverified=profile.on_unverified if profile else "retry",
+        reports=reports.are_read(cli),
         answers_only=task_types.task_type(task.kind).success == "answer",
     )
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from domain import brief as briefs
-from domain import controller, one_shot
+from domain import controller, one_shot, reports
 from domain.agent_events import RunResumed, ToolReturned
 from domain.bounds import ANSWER_BYTES_MAX, CHUNK_BYTES_MAX, ERRORS_BYTES_MAX
 from domain.ending import Ending, backoff_us, finish
 from domain.events import (
+    AgentReported,
     AnswerRead,
     CancelRequested,
     Consequence,
@@ -61,7 +62,9 @@ def step(state: Run | None, fact: Recorded) -> Step:
         plan = Plan(after, fact.at_us, _folded)
         controller.decide(plan, fact.data)  # type: ignore[arg-type]  # only facts are fed to the core
         return Step(plan.run, tuple(plan.out), tuple(plan.texts))
-    if isinstance(fact.data, OutputAppended | TaskClaimed | RunResumed):
+    if isinstance(fact.data, OutputAppended):
+        return _reported(state, after, fact, fact.data)
+    if isinstance(fact.data, TaskClaimed | RunResumed):
         return Step(after, ())  # one-shot programs do not decide on those
     assert isinstance(fact.data, Fact), "only facts are fed to the core"
     ending = one_shot.decide(after, fact.data, fact.texts)
@@ -69,6 +72,16 @@ def step(state: Run | None, fact: Recorded) -> Step:
     texts: tuple[bytes, ...] = ()
     if isinstance(ending, Ending):
         texts = (*ending.texts, ending.outcome) if ending.outcome else ending.texts
+    for consequence in consequences:
+        after = evolve(after, consequence, at_us=fact.at_us)
+    return Step(after, consequences, texts)
+
+
+def _reported(before: Run | None, after: Run, fact: Recorded, data: OutputAppended) -> Step:
+    """One-shot programs do not decide on output; what a coding agent tells in it is told on."""
+    if before is None or after.brief is None or not after.brief.reports:
+        return Step(after, ())
+    consequences, texts = reports.reported(before, data, fact.body)
     for consequence in consequences:
         after = evolve(after, consequence, at_us=fact.at_us)
     return Step(after, consequences, texts)
@@ -134,6 +147,8 @@ def _evolve(  # noqa: C901, PLR0911, PLR0912  # one arm an event: splitting it w
     match data:
         case OutputAppended():
             return _answered(state, data, body)
+        case AgentReported():
+            return msgspec.structs.replace(state, reports=state.reports + 1)
         case TaskClaimed():
             return msgspec.structs.replace(
                 state, dispatcher=data.dispatcher, epoch=data.epoch, status=Status.RUNNING, attempt=data.attempt
@@ -196,6 +211,8 @@ def fold(events: Iterable[Recorded]) -> Run | None:
 
 
 def _answered(state: Run, data: OutputAppended, body: bytes | None) -> Run:
+    if state.brief is not None and state.brief.reports:
+        state = msgspec.structs.replace(state, line_rest=reports.rest(state, data, body))
     if state.policy is None or state.policy.outcome == "exit" or data.stream != "stdout":
         if state.brief is None or data.stream != "stderr":
             return state

@@ -94,6 +94,16 @@ class ToolExited(Fact, frozen=True, kw_only=True, tag="run.tool_exited"):
     escaped: tuple[int, ...] = ()  # pids that were still there after KILL
 
 
+class AgentReported(Consequence, frozen=True, kw_only=True, tag="run.agent_reported"):
+    """A coding agent told what it does, in a line that it printed while it works; `text` says it in a few words."""
+
+    TEXTS = ("text",)
+
+    call: int
+    kind: Literal["step", "tool", "message", "usage", "error"]
+    text: Text | None = None
+
+
 class AnswerRead(Fact, frozen=True, kw_only=True, tag="run.answer_read"):
     """What a coding agent left in the file for its last message; nothing where there is no such file."""
 

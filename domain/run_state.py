@@ -65,6 +65,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     brief: Brief | None = None  # what a one-shot run is judged by
     prompt: bytes = b""
     started_at_us: int = 0
+    line_rest: bytes = b""  # of an agent that reports line by line: the one that is not finished
+    reports: int = 0
     printed_errors: bytes = b""  # the tail of stderr, where the brief reads it
     last_message: bytes | None = None  # of a coding agent, from its file
     returned: str = ""  # why a request of a one-shot run failed

@@ -15,13 +15,18 @@ _SECONDS_MAX = 30.0  # no answer takes longer, whatever the test forgot
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `late_s`: how long it takes; `length` lies about its size."""
+    """One answer. `late_s`: how long it takes; `length` lies about its size.
+
+    With `parts` it is a stream: each part after a pause, and the end of the connection behind the last one.
+    """
 
     body: bytes = b"{}"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     late_s: float = 0.0
     length: int | None = None
+    parts: tuple[bytes, ...] = ()
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,28 @@ def generated(response: object, **more: Any) -> Answer:  # noqa: ANN401  # field
     return Answer(json.dumps({"model": "m", "done": True, "response": text} | used | more).encode())
 
 
+def streamed(*pieces: str, done: bool = True, pause_s: float = 0.0, **more: Any) -> Answer:  # noqa: ANN401
+    """The same answer piece by piece, as Ollama streams it; without its end where it is not done."""
+    lines = [{"model": "m", "done": False, "response": piece} for piece in pieces]
+    used = {"prompt_eval_count": 26, "eval_count": 298, "total_duration": 5_043_500_667, "context": [1, 2, 3]}
+    last = [{"model": "m", "done": True, "response": ""} | used | more] if done else []
+    parts = tuple(json.dumps(each).encode() + b"\n" for each in [*lines, *last])
+    return Answer(headers={"content-type": "application/x-ndjson"}, parts=parts, pause_s=pause_s)
+
+
+def spoken(*pieces: str, done: bool = True) -> Answer:
+    """The same as server-sent events of OpenAI's kind."""
+    events: list[Any] = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+    if done:
+        events += [
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+            {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}},
+        ]
+    parts = [b"data: " + json.dumps(each).encode() + b"\n\n" for each in events]
+    parts += [b"data: [DONE]\n\n"] if done else []
+    return Answer(headers={"content-type": "text/event-stream; charset=utf-8"}, parts=tuple(parts))
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "_Server"
@@ -84,6 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
         while time.monotonic() < end_s and not self.server.stopping.wait(0.02):
             pass
         self.send_response(answer.status)
+        if answer.parts:
+            self._stream(answer)
+            return
         size = len(answer.body) if answer.length is None else answer.length
         for name, value in {"content-type": "application/json", "content-length": str(size)}.items():
             self.send_header(name, value)
@@ -91,6 +121,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(answer.body)
+        self.close_connection = True
+
+    def _stream(self, answer: Answer) -> None:
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("connection", "close")
+        self.end_headers()
+        end_s = time.monotonic() + _SECONDS_MAX
+        for part in answer.parts:
+            self.wfile.write(part)
+            self.wfile.flush()
+            if time.monotonic() > end_s or self.server.stopping.wait(answer.pause_s):
+                break
         self.close_connection = True
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # its name in the base class

@@ -19,6 +19,7 @@ CONFIG = """
 kind = "claude-code"
 command = "./claude"
 working_dir = "ws"
+stream = false
 [adapters.full]
 kind = "claude-code"
 command = "./claude"
@@ -26,7 +27,6 @@ autonomy = "trusted-vm"
 model = "a-model"
 settings_file = "settings.json"
 mcp = "none"
-stream = true
 args = ["--max-turns", "7"]
 [adapters.hidden]
 kind = "claude-code"
@@ -136,7 +136,7 @@ def test_cc3_a_profile_may_forbid_servers_of_tools(bench: Bench) -> None:
 def test_cc2_the_prompt_as_an_argument_is_the_last_one_and_standard_input_is_empty(bench: Bench) -> None:
     run = went(bench, printing(RESULT), "argument")
     (seen,) = bench.seen("claude")
-    assert seen.arguments[3:] == [run.prompt]
+    assert seen.arguments == ["-p", "--output-format", "stream-json", "--verbose", run.prompt]
     assert seen.stdin == b""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from domain.bounds import ANSWER_BYTES_MAX
+from domain.bounds import ANSWER_BYTES_MAX, REPORTS_MAX
 from domain.events import TaskBlocked, TaskFailed, TaskRetryScheduled
 from tests.commands.fakes import Bench, Run, allowed
 from tests.commands.place import Place, finished, is_running, until
@@ -382,3 +382,59 @@ def test_a_run_can_be_canceled_while_its_agent_works(bench: Bench) -> None:
         finished(process)
     assert bench.status(task)[0] == "operator_canceled"
     assert not is_running(bench.seen("codex")[0].pid)
+
+
+# what it tells while it works
+
+TURN = """
+event("thread.started", thread_id="t")
+event("item.completed", item={"type": "reasoning", "text": "look first"})
+event("item.started", item={"type": "command_execution", "command": "ls -la"})
+out("a line that is no event\\n")
+event("item.completed", item={"type": "command_execution", "command": "ls -la", "exit_code": 0})
+event("item.completed", item={"type": "agent_message", "text": "all is well"})
+event("turn.completed", usage={"input_tokens": 24763, "output_tokens": 122})
+last(DONE)
+"""
+
+
+def told(run: Run) -> list[tuple[str, str]]:
+    """What it reported of its work."""
+    return [(each.kind, run.text(each.text).decode() if each.text else "") for each in run.of("run.agent_reported")]
+
+
+def test_cx1_each_line_that_means_something_is_an_event(bench: Bench) -> None:
+    bench.program("codex", TURN)
+    run = bench.run(requested_adapter="plain")
+    assert told(run) == [
+        ("step", "thread.started"),
+        ("step", "look first"),
+        ("tool", "ls -la"),
+        ("tool", "ls -la (exit 0)"),
+        ("message", "all is well"),
+        ("usage", "24763 tokens in, 122 tokens out"),
+    ]
+    assert run.end == ("completed", "none", "")
+    assert b"a line that is no event" in bench.place.ok("run", "output", run.run).out
+
+
+def test_cx1_a_step_is_seen_while_the_agent_still_works_and_the_run_can_be_canceled_for_it(bench: Bench) -> None:
+    body = 'event("item.started", item={"type": "command_execution", "command": "rm -rf /srv"})\ntime.sleep(30)'
+    bench.program("codex", body)
+    task = bench.queue(requested_adapter="plain")
+    with bench.place.started("work", "--until-idle") as process:
+        until(lambda: "run.agent_reported" in bench.place.rt("run", "log", task).text)
+        bench.place.ok("cancel", task, "--reason", "not that")
+        assert finished(process).code == 0
+    assert told(bench.last(task)) == [("tool", "rm -rf /srv")]
+    assert bench.status(task)[0] == "operator_canceled"
+
+
+def test_cx1_an_agent_that_tells_without_end_is_told_of_up_to_a_bound(bench: Bench) -> None:
+    body = (
+        'for at in range(3_000):\n    event("item.completed", item={"type": "reasoning", "text": str(at)})\nlast(DONE)'
+    )
+    bench.program("codex", body)
+    run = bench.run(requested_adapter="plain")
+    assert [text for _, text in told(run)] == [str(at) for at in range(REPORTS_MAX)]
+    assert run.end == ("completed", "none", "")

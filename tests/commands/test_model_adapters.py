@@ -1,11 +1,12 @@
-"""Models that answer a prompt in one piece, of Ollama's kind and of OpenAI's, on a loopback server.
+"""Models that answer one prompt, in one piece or as it comes, of Ollama's kind and of OpenAI's, on a loopback server.
 
 Work and adapters, section 12; retry by status as in section 4.
 """
 
+import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from domain.bounds import ANSWER_STORED_BYTES_MAX
 from domain.events import TaskFailed, TaskRetryScheduled
-from tests.adapters.ollama_server import DIGEST, Answer, Models, generated, serving
+from tests.adapters.ollama_server import DIGEST, Answer, Models, generated, serving, spoken, streamed
 from tests.commands.fakes import Bench, Run
 from tests.commands.place import Place, finished, until
 
@@ -100,7 +101,7 @@ def test_ollama_is_sent_the_stored_prompt_and_its_answer_and_usage_are_kept(benc
     run = went(bench, server, generated(DONE), subject="a subject")
     (post,) = server.posts
     assert post.path == "/api/generate"
-    assert json.loads(post.body) == {"model": "m", "prompt": run.prompt, "stream": False, "format": "json"}
+    assert json.loads(post.body) == {"model": "m", "prompt": run.prompt, "stream": True, "format": "json"}
     assert "a subject" in run.prompt
     assert "authorization" not in post.headers
     assert run.end == ("completed", "none", "")
@@ -272,6 +273,8 @@ def test_openai_is_sent_the_prompt_with_its_key_and_its_usage_is_kept(bench: Ben
         "model": "gpt",
         "messages": [{"role": "user", "content": run.prompt}],
         "response_format": {"type": "json_object"},
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
     assert post.headers["authorization"] == f"Bearer {KEY}"
     assert run.end == ("completed", "none", "")
@@ -308,3 +311,72 @@ def test_without_its_key_nothing_is_sent(bench: Bench, server: Models) -> None:
     run = bench.run(requested_adapter="openai", env={"MODEL_KEY": ""})
     assert run.end == ("failed", "permanent", "no_key")
     assert server.posts == []
+
+
+# answers that come piece by piece
+
+
+def said(run: Run, stream: str = "content") -> str:
+    """What was recorded of it while it came."""
+    found = [each for each in run.log.run_events(run.run, bodies=True) if getattr(each.data, "stream", "") == stream]
+    assert all(each.body for each in found)
+    return b"".join(each.body or b"" for each in found).decode()
+
+
+@pytest.mark.parametrize(("adapter", "stream"), [("ollama", streamed), ("openai", spoken)])
+def test_ol5_an_answer_is_recorded_while_it_comes_and_is_the_same_as_a_whole_one(
+    bench: Bench, server: Models, adapter: str, stream: Callable[..., Answer]
+) -> None:
+    text = json.dumps(DONE)
+    run = went(bench, server, stream(text[:9], text[9:30], text[30:]), adapter)
+    assert said(run) == text
+    assert run.end == ("completed", "none", "")
+    assert run.outcome["operator_summary"] == "did it"
+    assert run.usage == ((26, 298, None) if adapter == "ollama" else (11, 7, None))
+
+
+@pytest.mark.parametrize(("adapter", "stream"), [("ollama", streamed), ("openai", spoken)])
+def test_ol5_a_stream_that_breaks_off_is_no_answer(
+    bench: Bench, server: Models, adapter: str, stream: Callable[..., Answer]
+) -> None:
+    run = went(bench, server, stream(json.dumps(DONE), done=False), adapter)
+    assert run.end == ("failed", "retryable", "cut_stream")
+    assert said(run) == json.dumps(DONE)
+
+
+def test_ol2_thinking_is_recorded_as_reasoning_and_is_no_answer(bench: Bench, server: Models) -> None:
+    line = json.dumps({"model": "m", "done": False, "response": "", "thinking": "let me see"}).encode() + b"\n"
+    answer = streamed()
+    run = went(bench, server, dataclasses.replace(answer, parts=(line, *answer.parts)))
+    assert said(run, "reasoning") == "let me see"
+    assert run.end == ("failed", "retryable", "empty_output")
+
+
+def test_an_error_in_the_middle_of_a_stream_fails_the_run(bench: Bench, server: Models) -> None:
+    answer = streamed("half an ", done=False)
+    error = json.dumps({"error": "the model ran out of memory"}).encode() + b"\n"
+    run = went(bench, server, dataclasses.replace(answer, parts=(*answer.parts, error)))
+    assert run.end[2] == "agent_error"
+    assert said(run) == "half an "
+
+
+def test_a_stream_that_goes_on_for_ever_is_cut_at_its_bound(bench: Bench, server: Models) -> None:
+    run = went(bench, server, streamed(*(["x" * 900] * 40)), "small")
+    assert run.end == ("failed", "retryable", "too_large")
+
+
+def test_ol5_an_answer_that_goes_wrong_can_be_canceled_while_it_comes(bench: Bench, server: Models) -> None:
+    server.begin(streamed("I will now delete", " everything", pause_s=20))
+    task = bench.queue(requested_adapter="ollama")
+    with bench.place.started("work", "--until-idle") as process:
+        until(lambda: "I will now delete" in bench.place.rt("run", "output", task).text)
+        bench.place.ok("cancel", task, "--reason", "no")
+        assert finished(process).code == 0
+    assert bench.status(task)[0] == "operator_canceled"
+    assert said(bench.last(task)) == "I will now delete"
+
+
+def test_a_key_in_the_middle_of_a_stream_is_not_recorded(bench: Bench, server: Models) -> None:
+    run = went(bench, server, streamed("the key is " + KEY[:5], KEY[5:] + ", is it not?"), "text")
+    assert KEY not in said(run)
+    assert "is it not?" in said(run)

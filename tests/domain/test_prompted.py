@@ -214,10 +214,11 @@ def test_a_model_is_sent_its_prompt_in_its_own_way() -> None:
     sent = request(made)
     assert (sent.method, sent.url, sent.total_us, sent.whole) == ("POST", "http://h:1/api/generate", 9_000_000, True)
     prompt = made.read["prompt"].decode()
-    assert json.loads(sent.body) == {"model": "m", "prompt": prompt, "stream": False, "format": "json"}
+    assert json.loads(sent.body) == {"model": "m", "prompt": prompt, "stream": True, "format": "json"}
     talked = request(compiled("openai"))
     assert (talked.url, talked.key_env) == ("http://h:1/v1/chat/completions", "KEY")
-    assert set(json.loads(talked.body)) == {"model", "messages"}, "no form of the answer where prose is asked for"
+    assert json.loads(talked.body).keys() - {"stream", "stream_options"} == {"model", "messages"}, "prose has no form"
+    assert (sent.stream, talked.stream) == ("ollama", "openai")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_ad4_an_environment_that_leaves_no_room_refuses_the_run() -> None:
 def test_pr4_under_a_restricted_profile_nothing_takes_a_restraint_away() -> None:
     made = compiled("", profile="strict", found=prepared("trusted"))
     assert made.call is not None
-    assert made.call.argv == ("claude", "-p", "--output-format", "json", "--strict-mcp-config")
+    assert made.call.argv == ("claude", "-p", "--output-format", "stream-json", "--verbose", "--strict-mcp-config")
     assert started(made).bypass == ()
 
 

@@ -19,6 +19,7 @@ from domain import errors
 from domain import run as core
 from domain.events import (
     REGISTRY,
+    AgentReported,
     AnswerRead,
     EvidenceGathered,
     RunVerified,
@@ -174,7 +175,7 @@ def test_a_long_history_reaches_every_state(feed: LogReader, tmp_path: Path) -> 
     elsewhere = ("domain.agent_events", "domain.schedule_events", "domain.workflow_events", "domain.work_events")
     of_agents = {topic(kind) for kind in REGISTRY.values() if kind.__module__ in elsewhere}
     of_agents |= {topic(each) for each in (AnswerRead, VerificationRequested, EvidenceGathered, RunVerified)}
-    of_agents |= {topic(each) for each in (TaskParked, TaskResumed, TaskPrioritized, TaskEdited)}
+    of_agents |= {topic(each) for each in (AgentReported, TaskParked, TaskResumed, TaskPrioritized, TaskEdited)}
     topics = {topic(kind) for kind in REGISTRY.values()} - {LOSS} - of_agents
     assert {row["topic"] for row in found["events"]} == topics
     assert {row["state"] for row in found["runs"]} >= {"completed", "failed", "canceled", "lost"}
