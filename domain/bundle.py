@@ -10,17 +10,18 @@ from domain import brief as briefs
 from domain import setup as setups
 from domain.bounds import HINT_REFUNDS_MAX, HINT_S_MAX, PAYLOAD_ENV_BYTES_MAX
 from domain.brief import Brief
-from domain.bundle_parts import Compiled, policy_of
+from domain.bundle_parts import Canonical, Compiled, hashed, policy_of
 from domain.calls import CallInput
 from domain.config import AGENT, BUILT_IN, Adapter, Config, runs_as
 from domain.events import RunRefused, RunStarted
 from domain.ids import effect_key, text_of
-from domain.prompted import Canonical, Prepared, compile_prompted
+from domain.prompted import Prepared, compile_prompted
 from domain.run_state import Run
 from domain.setup import Grant, Message
 from domain.task import Task
 
 BASE_ENV = ("PATH", "HOME", "LANG", "TMPDIR", "TERM", "USER", "LOGNAME", "SHELL", "TZ")  # and LC_*
+_NOT_LOOKED_AT = "best_effort"  # the grade where nobody looked at what surrounds the run: unknown is not clean
 _COMMAND = Adapter(command=BUILT_IN, outcome="exit", timeout_s=0)
 
 
@@ -71,7 +72,7 @@ def compile_run(  # noqa: PLR0913, PLR0917  # what a bundle is made of
         if denied is not None:
             return Compiled(fact=denied)
     if is_agent(task, config):
-        return _agent(task, stored_payload, config, folder, around)
+        return _agent(task, stored_payload, config, folder, around, canonical)
     adapter = _COMMAND if name == BUILT_IN else config.adapters.get(name)
     if adapter is None:
         known = ", ".join([BUILT_IN, *config.adapters])
@@ -104,7 +105,9 @@ def compile_run(  # noqa: PLR0913, PLR0917  # what a bundle is made of
         policy=policy,
         brief=text_of(judged) if judged else None,
         choice=prepared.choice if prepared is not None and len(prepared.choice.chain) > 1 else None,
+        grade=_NOT_LOOKED_AT,
     )
+    fact = hashed(fact, canonical, document)
     return Compiled(fact=fact, texts=(bundle, call), call=made, read={"brief": judged} if judged else {})
 
 
@@ -135,7 +138,9 @@ def _denied(task: Task, config: Config, adapter: str) -> RunRefused | None:
     return RunRefused(cause=policies.DENIED, message=message)
 
 
-def _agent(task: Task, stored_payload: bytes, config: Config, folder: str, around: Surroundings) -> Compiled:
+def _agent(  # noqa: PLR0913, PLR0917  # what a bundle is made of
+    task: Task, stored_payload: bytes, config: Config, folder: str, around: Surroundings, canonical: Canonical | None
+) -> Compiled:
     stored = msgspec.json.decode(stored_payload)
     given = agents.given(stored["payload"], stored["description"], folder)
     given = msgspec.structs.replace(
@@ -154,22 +159,15 @@ def _agent(task: Task, stored_payload: bytes, config: Config, folder: str, aroun
         return Compiled(fact=RunRefused(cause="profile_not_found", message=str(problem)))
     document = setups.encode(made)
     policy = policy_of(_COMMAND, config, float(stored["payload"].get("timeout_s", 0)))
-    bundle = msgspec.json.encode(
-        {
-            "bundle_version": "2",
-            "task": {
-                "task_id": task.task,
-                "kind": task.kind,
-                "source": task.source,
-                "payload_sha256": task.payload.sha256,
-            },
-            "adapter": {"adapter_id": AGENT, "mode": made.program},
-            "setup_sha256": text_of(document).sha256,
-            "parts": {part: text_of(content).sha256 for part, content in setups.parts(made).items()},
-            "policy": policy,
-        },
-        order="sorted",
-    )
+    frozen = {
+        "bundle_version": "2",
+        "task": {"task_id": task.task, "kind": task.kind, "source": task.source, "payload_sha256": task.payload.sha256},
+        "adapter": {"adapter_id": AGENT, "mode": made.program},
+        "setup_sha256": text_of(document).sha256,
+        "parts": {part: text_of(content).sha256 for part, content in setups.parts(made).items()},
+        "policy": policy,
+    }
+    bundle = msgspec.json.encode(frozen, order="sorted")
     fact = RunStarted(
         program=made.program,
         adapter=AGENT,
@@ -180,7 +178,9 @@ def _agent(task: Task, stored_payload: bytes, config: Config, folder: str, aroun
         thread=around.thread,
         parent_run=around.parent_run,
         depth=around.depth,
+        grade="non_replayable_model" if made.controller.model is not None else _NOT_LOOKED_AT,
     )
+    fact = hashed(fact, canonical, frozen)
     return Compiled(fact=fact, texts=(bundle,), setup=document)
 
 

@@ -1,7 +1,6 @@
 """Bundles of adapters that get a prompt: coding agents and models. Same inputs, same bytes."""
 
 import hashlib
-from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -9,7 +8,7 @@ import msgspec
 from domain import agents, brief, calls, launch, prompt, reports, task_types
 from domain.bounds import HINT_REFUNDS_MAX, HINT_S_MAX, PROMPT_CHARS
 from domain.brief import Brief
-from domain.bundle_parts import Compiled, policy_of
+from domain.bundle_parts import Canonical, Compiled, digest, policy_of
 from domain.calls import CallInput, HttpInput
 from domain.config import CLIS, Adapter, Config, to_us
 from domain.events import RunRefused, RunStarted
@@ -23,7 +22,6 @@ from domain.task import Task
 from domain.task_folder import cwd_of
 from domain.verification import Where
 
-Canonical = Callable[[Any], bytes]  # RFC 8785
 COMMANDS = {"codex": "codex", "claude-code": "claude", "hermes-agent": "hermes"}
 _SAME = "00000000000000000000000000000000"
 
@@ -122,8 +120,8 @@ def compile_prompted(  # noqa: PLR0913, PLR0917  # what a bundle is made of
         depth=task.depth,
         brief=text_of(judged),
         prompt=text_of(made.text.encode()),
-        bundle_hash=_digest(canonical, _without_run(bundle, made.text, found)),
-        input_hash=_digest(canonical, _without_task(bundle)),
+        bundle_hash=digest(canonical, _without_run(bundle, made.text, found)),
+        input_hash=digest(canonical, _without_task(bundle)),
         grade=grade(adapter, found),
         bypass=bypass,
         choice=found.choice if len(found.choice.chain) > 1 or found.choice.selected != found.choice.wanted else None,
@@ -365,10 +363,6 @@ def _without_task(bundle: dict[str, Any]) -> dict[str, Any]:
     task = {name: value for name, value in bundle["task"].items() if name not in ("task_id", "created_at_us")}
     rest = {name: value for name, value in bundle.items() if name not in ("bundle_id", "prompt", "workflow")}
     return rest | {"task": task}
-
-
-def _digest(canonical: Canonical, document: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical(document)).hexdigest()
 
 
 def external_inputs(payload: dict[str, Any]) -> tuple[dict[str, Any], ...]:

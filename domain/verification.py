@@ -54,7 +54,6 @@ _MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', re.DOTALL)
 _MARKDOWN = str.maketrans("", "", "#*_`>")
 _SAID_CHARS = 200
 
-Producer = tuple[str, str]  # the kind and the phase of the task that made an artifact
 Change = Literal["created", "modified", "deleted", "renamed", "changed"]
 _CHANGES: dict[str, Change] = {**{each: each for each in get_args(Change)}, "updated": "modified"}
 What = Literal[
@@ -308,15 +307,11 @@ def inputs(payload: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def input_issues(
-    payload: Mapping[str, Any],
-    texts: Mapping[str, str | None],
-    *,
-    artifact_root: str = "",
-    producers: Mapping[str, Producer] | None = None,
+    payload: Mapping[str, Any], texts: Mapping[str, str | None], *, artifact_root: str = ""
 ) -> tuple[str, ...]:
     """Why a task may not be launched: an input that is missing, or that is not what its name says.
 
-    `texts` and `producers` (what is recorded of who made an artifact) go by managed path.
+    `texts` go by managed path.
     """
     issues: list[str] = []
     for key in inputs(payload):
@@ -325,7 +320,7 @@ def input_issues(
         if name and text is None:
             why = "does not exist"
         elif text is not None:
-            why = _pollution(_FOREIGN[key], text[:HEAD_CHARS], (producers or {}).get(name))
+            why = _pollution(_FOREIGN[key], text[:HEAD_CHARS])
         issues += [f"{key} {name} {why}" if name else why] if why else []
     return tuple(issues)
 
@@ -341,10 +336,10 @@ def _input(payload: Mapping[str, Any], key: str, artifact_root: str) -> tuple[st
         return "", f"payload.{key}: the path {problem.why}"
 
 
-def _pollution(foreign: _Foreign, text: str, producer: Producer | None) -> str:
-    """Why a text is not what it is taken for; "" when it may be. Who made it counts more than its headings."""
+def _pollution(foreign: _Foreign, text: str) -> str:
+    """Why a text is not what it is taken for; "" when it may be. What it says of its maker counts before headings."""
     fields = _front_matter(text) or _json_head(text)
-    kind, stage = producer or (fields.get("kind", ""), fields.get("phase", ""))
+    kind, stage = fields.get("kind", ""), fields.get("phase", "")
     if kind.lower().startswith(foreign.kinds) or stage.lower() in foreign.phases:
         return f"was made by {kind or stage}"[:_SAID_CHARS]
     lines = [line for part in text.split("```")[::2] for line in part.splitlines()]

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from adapters.canonical import canonical
 from domain.bundle import child_environment, compile_run, task_variables
 from domain.bundle_parts import Compiled
 from domain.calls import CallInput
@@ -28,10 +29,10 @@ def config(script: Adapter = SCRIPT, **fields: Any) -> Config:  # noqa: ANN401  
     return Config(adapters={"script": script}, **fields)
 
 
-def compiled(payload: dict[str, Any], *, adapter: str = "", of: Config | None = None) -> Compiled:
+def compiled(payload: dict[str, Any], *, adapter: str = "", of: Config | None = None, task: str = TASK) -> Compiled:
     stored = json.dumps({"description": "", "payload": payload}).encode()
-    task = Task(
-        task=TASK,
+    state = Task(
+        task=task,
         version=1,
         status=Status.RUNNING,
         kind="k",
@@ -48,7 +49,7 @@ def compiled(payload: dict[str, Any], *, adapter: str = "", of: Config | None = 
         updated_at_us=1,
         queued_position=1,
     )
-    return compile_run(task, stored, of or config(), "/home/p")
+    return compile_run(state, stored, of or config(), "/home/p", canonical=canonical)
 
 
 def call(made: Compiled) -> CallInput:
@@ -97,6 +98,25 @@ def test_the_fact_names_the_texts_that_are_to_be_stored() -> None:
 )
 def test_any_other_input_gives_another_bundle(other: Compiled) -> None:
     assert other.texts[0] != compiled({"argv": ["ls"]}).texts[0]
+
+
+def test_equal_work_has_equal_hashes_and_another_task_another_bundle_but_the_same_inputs() -> None:
+    """BN-4."""
+    one, again, other = (compiled({"argv": ["ls"]}, task=task).fact for task in (TASK, TASK, "b" * 32))
+    assert isinstance(one, RunStarted)
+    assert isinstance(again, RunStarted)
+    assert isinstance(other, RunStarted)
+    assert (one.bundle_hash, one.input_hash) == (again.bundle_hash, again.input_hash)
+    assert one.bundle_hash != other.bundle_hash
+    assert one.input_hash == other.input_hash
+    assert len(one.bundle_hash) == len(one.input_hash) == 64
+
+
+def test_what_surrounds_a_plain_command_was_not_looked_at_and_its_grade_says_so() -> None:
+    """BN-2: unknown is not clean."""
+    fact = compiled({"argv": ["ls"]}).fact
+    assert isinstance(fact, RunStarted)
+    assert fact.grade == "best_effort"
 
 
 def test_no_value_of_a_variable_stands_in_the_stored_texts() -> None:

@@ -597,8 +597,8 @@ EXECUTE = {"phase": "execute", "proposal_artifact": PLAN}
 CLEAN = "# Plan: mend the parser\n\n1. Verify the input.\n2. Execute the tests.\n"
 
 
-def issues(text: str | None, payload: Mapping[str, Any] = EXECUTE, **given_: Any) -> tuple[str, ...]:  # noqa: ANN401
-    return input_issues(payload, {PLAN: text}, **given_)
+def issues(text: str | None, payload: Mapping[str, Any] = EXECUTE) -> tuple[str, ...]:
+    return input_issues(payload, {PLAN: text})
 
 
 @pytest.mark.parametrize("phase", ["", "plan", "research", None, 7])
@@ -623,7 +623,7 @@ def test_an_input_has_to_be_named_and_there() -> None:
 
 def test_an_input_may_be_named_by_an_absolute_path() -> None:
     payload = {"phase": "execute", "proposal_artifact": f"/srv/artifacts/{PLAN}"}
-    assert issues(CLEAN, payload, artifact_root="/srv/artifacts") == ()
+    assert input_issues(payload, {PLAN: CLEAN}, artifact_root="/srv/artifacts") == ()
 
 
 def outcome_with_follow_up() -> str:
@@ -677,11 +677,6 @@ def test_ve7_a_polluted_plan_is_an_issue(text: str) -> None:
     found = issues(text)
     assert len(found) == 1
     assert found[0].startswith(f"proposal_artifact {PLAN} ")
-
-
-def test_ve7_who_is_recorded_as_the_producer_counts_more_than_the_text() -> None:
-    assert issues("# Execute the migration\n", producers={PLAN: ("goal-plan", "plan")}) == ()
-    assert issues(CLEAN, producers={PLAN: ("goal-verify", "verify")}) != ()
 
 
 @pytest.mark.parametrize(
