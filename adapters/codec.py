@@ -63,7 +63,7 @@ class Codec(Mapper[str]):
             decode = self._current.get(row.topic)
             data = decode(state.data) if decode else self._upcast(row, state.data)
         except (msgspec.DecodeError, KeyError) as problem:
-            raise errors.Corrupt(why=f"event {row.position} ({row.topic}) does not decode: {problem}") from problem
+            raise errors.Undecodable(position=row.position, topic=row.topic, why=str(problem)) from problem
         return Recorded(
             stream=row.stream,
             version=row.version,

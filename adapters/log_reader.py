@@ -173,6 +173,18 @@ class LogReader:
         query = "SELECT run FROM run_index WHERE claimed > ? ORDER BY claimed DESC LIMIT ?"
         return [row[0] for row in self._db.execute(query, (since, limit)).fetchall()][::-1]
 
+    def position_before(self, at_us: int) -> int:
+        """The last position that was recorded before a time; 0 for none. Right unless the clock jumped back."""
+        low, high = 0, self.head()[0]
+        while low < high:
+            middle = (low + high + 1) // 2
+            query = "SELECT json_extract(CAST(state AS TEXT), '$.at_us') FROM stored_events WHERE position = ?"
+            if self._db.execute(query, (middle,)).fetchone()[0] < at_us:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
     def close(self) -> None:
         """Give back the connection."""
         self._db.close()

@@ -195,7 +195,7 @@ def _run(runtime: Runtime, document: dict[str, Any], left: Path | None, *, runs:
     if status == 0:
         again = "both runs" if runs > 1 else "the run"
         render.note(f"and now {again} again, from the log alone:")
-        status = replay_runs(runtime, runtime.reader.recent_runs(runs), summary=False, as_json=False)
+        status = replay_runs(runtime, runtime.reader.recent_runs(runs))
         runtime.close()
     return status
 

@@ -4,6 +4,8 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from commands import slots
 from commands.drive import Driver
 from commands.feeders import Feeders
@@ -109,17 +111,22 @@ class Dispatcher:
         if free <= 0 or not self._world.log.ready(now_us, 1):
             return
         picked: list[tuple[Task, Recorded]] = []
+        made: list[str] = []  # the tasks of all events, also of those that are parked
 
         def pick(view: LogView) -> Put | None:
             picked.clear()
+            made.clear()
             if view.paused():
                 return None
             wanted = slots.wanted(view, self._world.config, now_us, free, only=self._only)
             events = [event for task in wanted for event in self._claims(view, task, now_us, picked)]
+            made.extend(event.stream for event in events)
             return Put(events=tuple(events)) if events else None
 
         positions = await self._world.append(pick)
-        for (task, claim), _ in zip(picked, positions, strict=False):
+        at = dict(zip(made, positions, strict=False))
+        for task, event in picked if positions else ():
+            claim = msgspec.structs.replace(event, position=at[task.task])
             self._start(task, claim, claim.data.run if isinstance(claim.data, TaskClaimed) else "")
 
     def _claims(self, view: LogView, task: str, now_us: int, picked: list[tuple[Task, Recorded]]) -> list[Recorded]:

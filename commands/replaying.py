@@ -1,66 +1,104 @@
 """Commands that replay: runs of the log, and golden logs."""
 
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands import options, render
+from commands import debugging, options, render
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
-from domain.events import Recorded
 from replays.replay import Replayed
+
+if TYPE_CHECKING:
+    from replays.audit import Other, Verdict, Wanted
 
 golden = typer.Typer(no_args_is_help=True)
 Folder = Annotated[Path, typer.Option("--dir", help="Where golden logs lie.")]
 GOLDEN = Path("tests/golden/runs")
-Instead = Callable[[Recorded], Recorded]
+_PROGRESS_S = 0.5
 
 
-def replay(
+def replay(  # what is replayed, with what, and how it is looked at
     run: Annotated[
         list[str] | None, typer.Argument(metavar="RUN…", help="Id, unique prefix of an id, @last or @failed.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every run of the log.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every run, workflow and schedule of the log.")] = False,
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="With --all: what began since then; 7d, 12h or a time.")
+    ] = "",
+    jobs: Annotated[int, typer.Option("--jobs", min=0, help="With --all: processes; 0 is one a processor.")] = 0,
     other: Annotated[
         list[str] | None,
         typer.Option("--with", help="`today`: with the configuration of now; PART=FILE: with a part of another one."),
     ] = None,
+    at: Annotated[
+        str, typer.Option("--at", metavar="POS", help="Show the state there: a position, @decision3 or a time.")
+    ] = "",
+    step: Annotated[bool, typer.Option("--step", help="Walk through its events in the terminal.")] = False,
+    cause: Annotated[bool, typer.Option("--follow-cause", help="Show what led to its last event, or the one --at.")] = (
+        False
+    ),
     as_json: options.Json = False,
 ) -> None:
     """Replay runs."""
     options.no_tail()
     if bool(run) is every:
         raise errors.Invalid(where="RUN", why="name runs, or give --all; for example: rt replay @last")
+    if (since or jobs) and not every:
+        raise errors.Invalid(where="--since, --jobs", why="belong to --all")
     runtime = invocation.runtime()
-    wanted = runtime.reader.recent_runs(-1) if every else [runtime.find_run(each) for each in run or ()]
     try:
-        streams = _streams(runtime) if every else []
-        replay_runs(
-            runtime, wanted, summary=every, as_json=as_json, instead=_instead(runtime, other or []), streams=streams
-        )
+        if at or step or cause:
+            if every or other or len(run or ()) != 1:
+                raise errors.Invalid(where="--at, --step, --follow-cause", why="look at one run, as it is in the log")
+            wanted = runtime.find_run((run or [""])[0])
+            debugging.look(runtime, wanted, debugging.Look(at=at, step=step, cause=cause), as_json=as_json)
+            return
+        found = _all(runtime, since) if every else _runs([runtime.find_run(each) for each in run or ()])
+        _audit(runtime, found, _other(runtime, other or []), summary=every, jobs=jobs, as_json=as_json)
     finally:
         runtime.close()
 
 
-def _streams(runtime: Runtime) -> list[tuple[str, str]]:
-    """Every workflow and schedule: kind and stream."""
+def replay_runs(runtime: Runtime, runs: Sequence[str]) -> int:
+    """Replay runs and show each; 0. Raises Diverged."""
+    _audit(runtime, _runs(runs), None, summary=False, jobs=1, as_json=False)
+    return 0
+
+
+def _runs(runs: Sequence[str]) -> "list[Wanted]":
+    from replays.audit import RUN, Wanted
+
+    return [Wanted(RUN, run) for run in runs]
+
+
+def _all(runtime: Runtime, since: str) -> "list[Wanted]":
+    """Every run, workflow and schedule; with a time only the runs that were claimed since then."""
+    from commands import moments
+    from replays.audit import Wanted
     from replays.nouns import KINDS
 
-    return [(kind, noun.stream) for kind in KINDS for noun in runtime.readable.nouns(kind)]
+    if since:
+        position = runtime.reader.position_before(moments.since(since, runtime.clock.now_us()))
+        return _runs(runtime.reader.recent_runs(-1, position))
+    nouns = [Wanted(kind, noun.stream) for kind in KINDS for noun in runtime.readable.nouns(kind)]
+    return [*_runs(runtime.reader.recent_runs(-1)), *nouns]
 
 
-def _instead(runtime: Runtime, other: list[str]) -> Instead | None:
-    if not other:
+def _other(runtime: Runtime, given: list[str]) -> "Other | None":
+    if not given:
         return None
     from commands.home import read_config
-    from replays.substitute import PARTS, instead
+    from replays.audit import Other
+    from replays.substitute import PARTS, Substitution
 
     parts: dict[str, Any] = {}
-    for each in other:
+    for each in given:
         name, separator, file = each.partition("=")
         if each == "today":
             parts |= dict.fromkeys(PARTS, runtime.config)
@@ -68,60 +106,77 @@ def _instead(runtime: Runtime, other: list[str]) -> Instead | None:
             raise errors.Invalid(where="--with", why=f"{each!r}: expected today, or PART=FILE")
         else:
             parts[name] = read_config(Path(file))
-    return instead(parts, str(runtime.home.folder))
+    other = Other(parts, str(runtime.home.folder))
+    Substitution(*other)  # refuses a part that there is none of before anything is replayed
+    return other
 
 
-def replay_runs(  # what is replayed, and how it is shown
-    runtime: Runtime,
-    wanted: list[str],
-    *,
-    summary: bool,
-    as_json: bool,
-    instead: "Instead | None" = None,
-    streams: Sequence[tuple[str, str]] = (),
-) -> int:
-    """Replay and show; 0. With `summary` only differences and counts are shown. Raises Diverged."""
-    diverged = [each for each in wanted if not _shown_run(runtime, each, instead, summary=summary, as_json=as_json)]
-    others = [name for kind, name in streams if not _shown_stream(runtime, kind, name, as_json=as_json)]
+def _audit(  # what is replayed, with what, and how it is shown
+    runtime: Runtime, wanted: "list[Wanted]", other: "Other | None", *, summary: bool, jobs: int, as_json: bool
+) -> None:
+    """Replay and show. With `summary` only differences and counts are shown. Raises Diverged."""
+    from replays.audit import RUN, audit, by_cause
+
+    differ: list[Verdict] = []
+    progress = _Progress(len(wanted), shown=summary and not as_json)
+    for done, each in enumerate(audit(runtime.home.state, wanted, other, jobs), 1):
+        _show(each, summary=summary, as_json=as_json)
+        differ += [each] if each.cause is not None else []
+        progress.at(done)
+    causes = by_cause(differ)
     if as_json:
-        count = len(wanted) + len(streams)
-        render.document("rt.end.v1", {"count": count, "position": runtime.readable.head().position, "next": None})
+        head = runtime.readable.head().position
+        end = {"count": len(wanted), "position": head, "next": None, "diverged": len(differ), "causes": causes}
+        render.document("rt.end.v1", end)
     elif summary:
-        render.out(f"{len(wanted) - len(diverged)} of {len(wanted)} runs identical")
-        if streams:
-            render.out(f"{len(streams) - len(others)} of {len(streams)} workflows and schedules identical")
-    if diverged or others:
-        total = len(wanted) + len(streams)
-        raise errors.Diverged(count=len(diverged) + len(others), total=total, run=(diverged + others)[0][:8])
-    return 0
+        _summarize(wanted, differ, causes)
+    if differ:
+        first = next((each for each in differ if each.kind == RUN), differ[0])
+        raise errors.Diverged(count=len(differ), total=len(wanted), run=first.result.run[:8])
 
 
-def _shown_run(runtime: Runtime, run: str, instead: "Instead | None", *, summary: bool, as_json: bool) -> bool:
-    """Whether a run is identical."""
-    from replays.replay import replay as replayed
+class _Progress:
+    """How far many replays have come, on a terminal's stderr."""
 
-    start_s = time.monotonic()
-    result = replayed(runtime.readable.run_events(run, bodies=True), runtime.readable.salt(run), instead)
-    took_s = time.monotonic() - start_s
+    def __init__(self, total: int, *, shown: bool) -> None:
+        self._total = total
+        self._shown = shown and sys.stderr.isatty()
+        self._next_s = time.monotonic() + _PROGRESS_S
+
+    def at(self, done: int) -> None:
+        """So many are done."""
+        if self._shown and time.monotonic() >= self._next_s:
+            render.note(f"{done} of {self._total} replayed")
+            self._next_s = time.monotonic() + _PROGRESS_S
+
+
+def _summarize(wanted: "list[Wanted]", differ: "list[Verdict]", causes: Any) -> None:  # noqa: ANN401  # cause -> count
+    from replays.audit import RUN
+    from replays.causes import SAID
+
+    runs = sum(each.kind == RUN for each in wanted)
+    others = len(wanted) - runs
+    wrong = sum(each.kind == RUN for each in differ)
+    render.out(f"{runs - wrong} of {runs} runs identical")
+    if others:
+        render.out(f"{others - len(differ) + wrong} of {others} workflows and schedules identical")
+    for cause, count in causes.items():
+        render.out(f"{count:>7}  {SAID[cause]}")
+
+
+def _show(each: "Verdict", *, summary: bool, as_json: bool) -> None:
+    result = each.result
     if as_json:
-        render.document("rt.replay.v1", _document(result, took_s))
-    elif result.difference is not None or not summary:
-        _show(result, took_s)
-    return result.difference is None
-
-
-def _shown_stream(runtime: Runtime, kind: str, stream: str, *, as_json: bool) -> bool:
-    """Whether a workflow or schedule is identical."""
-    from replays.nouns import replay_stream
-
-    start_s = time.monotonic()
-    result = replay_stream(kind, stream, runtime.readable.stream(stream))
-    if as_json:
-        render.document("rt.replay.v1", _document(result, time.monotonic() - start_s) | {"kind": kind})
+        render.document("rt.replay.v1", _document(result, each.took_s) | {"kind": each.kind})
     elif result.difference is not None:
-        render.out(f"diverged: {kind} {stream[:8]}")
+        render.out(f"diverged: {each.kind} {result.run[:8]}")
         render.out(render.clean(str(result.difference)))
-    return result.difference is None
+    elif not summary:
+        going = ", still running" if result.state == "running" else f", {result.state}"
+        render.out(
+            f"identical: run {result.run[:8]}, {result.events} events, {result.consequences} consequences{going};"
+            f" today's code decides as recorded ({each.took_s * 1000:.0f} ms, nothing was run)"
+        )
 
 
 def _document(result: Replayed, took_s: float) -> dict[str, Any]:
@@ -137,18 +192,6 @@ def _document(result: Replayed, took_s: float) -> dict[str, Any]:
         "took_s": round(took_s, 6),
         "difference": msgspec.to_builtins(result.difference),
     }
-
-
-def _show(result: Replayed, took_s: float) -> None:
-    if result.difference is not None:
-        render.out(f"diverged: run {result.run[:8]}")
-        render.out(render.clean(str(result.difference)))
-        return
-    going = ", still running" if result.state == "running" else f", {result.state}"
-    render.out(
-        f"identical: run {result.run[:8]}, {result.events} events, {result.consequences} consequences{going};"
-        f" today's code decides as recorded ({took_s * 1000:.0f} ms, nothing was run)"
-    )
 
 
 @golden.command("record", help="Keep a run as a golden log.")

@@ -15,6 +15,7 @@ from domain.agent_events import (
     CallRejected,
     ControllerAnswered,
     ControllerAsked,
+    RunResumed,
     ToolReturned,
 )
 from domain.events import (
@@ -26,6 +27,8 @@ from domain.events import (
     Payload,
     Put,
     Recorded,
+    RunRefused,
+    RunStarted,
     TaskClaimed,
     ToolCallRequested,
     ToolExited,
@@ -33,6 +36,8 @@ from domain.events import (
     ToolStarted,
 )
 from domain.ids import output_stream, text_of
+
+_CLAIM = 0
 
 
 class Happened(msgspec.Struct, frozen=True):
@@ -49,13 +54,14 @@ class Tip(msgspec.Struct, frozen=True, kw_only=True):
 
     state: core.Run
     versions: dict[str, int]
-    asked: dict[int, int] = {}  # call -> position of the latest event that asked something of it
+    asked: dict[int, int] = {}  # call -> position of the latest event that asked something of it; 0 -> of the claim
 
 
 def claimed(event: Recorded) -> Tip:
     """A run at its beginning: the claim of its task."""
     state = core.step(None, event).state
-    return Tip(state=state, versions={event.stream: event.version, state.run: 0, output_stream(state.run): 0})
+    versions = {event.stream: event.version, state.run: 0, output_stream(state.run): 0}
+    return Tip(state=state, versions=versions, asked={_CLAIM: event.position})
 
 
 def catch_up(tip: Tip, events: Sequence[Recorded]) -> Tip:
@@ -145,11 +151,15 @@ def _note(asked: dict[int, int], data: Payload, position: int) -> None:
         asked[data.call] = position
     elif isinstance(data, ControllerAsked):
         asked[data.ask] = position
+    elif isinstance(data, TaskClaimed):
+        asked[_CLAIM] = position
 
 
 def _cause(tip: Tip, fact: Fact) -> int:
     if isinstance(fact, ToolStarted | ToolNotStarted | ToolExited | OutputAppended):
         return tip.asked.get(fact.call, 0)
+    if isinstance(fact, RunStarted | RunRefused | RunResumed):
+        return tip.asked.get(_CLAIM, 0)
     if isinstance(fact, ToolReturned | CallApproved | CallEdited | CallRejected):
         return tip.asked.get(fact.call, 0)
     return tip.asked.get(fact.ask, 0) if isinstance(fact, ControllerAnswered) else 0

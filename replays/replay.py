@@ -10,12 +10,15 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from domain import errors
 from domain import run as core
 from domain.advance import stream_of
 from domain.agent_events import ControllerAsked, DecisionMade
 from domain.events import Consequence, OutputAppended, Payload, Recorded, TaskBlocked, TaskCanceled
+from replays.causes import SAID, Cause, cause_of
 
-Kind = Literal["field", "event", "missing", "surplus", "digest", "error"]
+Kind = Literal["field", "event", "missing", "surplus", "digest", "error", "undecodable"]
+_INPUT_CHARS = 300
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +33,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     fact_position: int  # the fact that it was derived from
     fact: str
     decision: int = 0  # of a controller, from 1: the one that differs or that is being asked for
+    cause: Cause = "code"
+    inputs: tuple[str, ...] = ()  # what went in: the fact, its texts, the state that it met
 
     def __str__(self) -> str:
         """One paragraph for people."""
@@ -41,6 +46,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         lines.append(f"  recorded  {'nothing' if self.recorded is None else self.recorded}")
         lines.append(f"  today     {'nothing' if self.today is None else self.today}")
         lines.append(f"  derived from position {self.fact_position}: {self.fact}")
+        lines += [f"  with      {each}" for each in self.inputs]
+        lines.append(f"  cause     {SAID[self.cause]}")
         return "\n".join(lines)
 
 
@@ -63,11 +70,14 @@ def replay(
     `instead` gives a fact as it would be with other inputs: another policy, another prompt.
     """
     replaying = Replaying(salt, instead)
-    for event in events:
-        if replaying.take(event):
-            break
-    else:
-        replaying.finish()
+    try:
+        for event in events:
+            if replaying.take(event):
+                break
+        else:
+            replaying.finish()
+    except (errors.Undecodable, errors.NewerLog) as problem:
+        replaying.cannot_read(problem)
     state = replaying.state
     return Replayed(
         run=state.run if state else "",
@@ -107,6 +117,7 @@ class Replaying:
         self._decisions = 0
         self._expected: deque[Consequence] = deque()
         self._fact: Recorded | None = None
+        self._met: Any = None  # the state that the fact met
         self._last = 0
 
     def take(self, event: Recorded) -> bool:
@@ -140,8 +151,24 @@ class Replaying:
         """Nothing follows: all that was derived must have been recorded."""
         self._missing(self._last)
 
+    def cannot_read(self, problem: errors.RtError) -> None:
+        """The next event cannot be read by today's code."""
+        topic = str(problem.fields.get("topic") or problem.fields.get("found") or "")
+        position = problem.fields.get("position") or str(problem.fields.get("what", "")).rpartition(" ")[2]
+        self.difference = Difference(
+            kind="undecodable",
+            position=int(position) if str(position).isdecimal() else self._last + 1,
+            event=topic.rpartition(".v")[0] or topic,
+            field="",
+            recorded=topic,
+            today=str(problem),
+            fact_position=self._last,
+            fact=show(self._fact.data) if self._fact else "",
+            cause="undecodable",
+        )
+
     def _feed(self, fact: Recorded) -> None:
-        self._fact = fact
+        self._fact, self._met = fact, self.state
         if isinstance(fact.data, OutputAppended) and fact.body is not None:
             self.output_bytes += len(fact.body)
             digest = hashlib.sha256(self._salt + fact.body).hexdigest()
@@ -186,6 +213,8 @@ class Replaying:
                 fact_position=self._fact.position if self._fact else 0,
                 fact=show(self._fact.data) if self._fact else "",
                 decision=self._decision(type(today)),
+                cause=cause_of("missing", _name(today), "", self._substituted),
+                inputs=self._inputs(),
             )
 
     def _differs(self, kind: Kind, event: Recorded, field: str, recorded: str, today: str | None) -> None:
@@ -199,7 +228,24 @@ class Replaying:
             fact_position=self._fact.position if self._fact else 0,
             fact=show(self._fact.data) if self._fact else "",
             decision=self._decision(type(event.data)),
+            cause=cause_of(kind, _name(event.data), field, self._substituted),
+            inputs=self._inputs(),
         )
+
+    @property
+    def _substituted(self) -> frozenset[str]:
+        """The parts of the run's inputs that were put in the place of its own and say something else."""
+        return frozenset(getattr(self._instead, "changed", ()))
+
+    def _inputs(self) -> tuple[str, ...]:
+        """What went into the decision that differs."""
+        fact = self._fact
+        if fact is None:
+            return ()
+        texts = {"output": fact.body} if fact.body is not None else {}
+        found = [f"{name}: {_head(text)}" for name, text in (texts | fact.texts).items() if text]
+        met = getattr(self._met, "status", None)
+        return (*found, *([f"state before: {met}"] if met is not None else []))
 
     def _decision(self, kind: type[Payload]) -> int:
         """The number of the decision that an event is about. Today's state has gone on to all that follows."""
@@ -214,6 +260,11 @@ def show(data: Payload) -> str:
         if getattr(data, name) not in ("", None, 0, ())
     )
     return f"{_name(data)} {fields}".rstrip()
+
+
+def _head(text: bytes) -> str:
+    shown = text[: 2 * _INPUT_CHARS].decode("utf-8", "replace")
+    return shown if len(shown) <= _INPUT_CHARS else f"{shown[:_INPUT_CHARS]}… ({len(text)} bytes)"
 
 
 def _name(data: Payload) -> str:

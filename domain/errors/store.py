@@ -95,6 +95,21 @@ class NewerLog(Corrupt):
     message = "{what} was written by a newer rt (it has {found}, this one knows {known})"
 
 
+class Undecodable(Corrupt):
+    """An event that is not what its topic says, or not any more."""
+
+    code = "log.undecodable"
+    message = "event {position} ({topic}) does not decode: {why}"
+    hint = "rt log verify"
+
+
+class PositionUnknown(NotFound):
+    """A position beyond the head, or before the first event of what is asked about."""
+
+    code = "position.not_found"
+    message = "{what} has nothing at {given}: its events lie from {first} to {last}"
+
+
 class OlderIndex(Corrupt):
     """A log whose claim index an older rt made. Whatever opens it for writing renews the index; no event changes."""
 

@@ -81,7 +81,7 @@ def test_a_topic_that_is_not_in_the_registry_is_a_newer_log(name: str) -> None:
 def test_a_state_that_does_not_fit_its_topic_is_corrupt_and_named(name: str, data: bytes) -> None:
     with pytest.raises(errors.Corrupt, match=r"event 7 .* does not decode") as problem:
         Codec().decode(row(name, data))
-    assert problem.type is errors.Corrupt
+    assert problem.type is errors.Undecodable
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_state_that_does_not_fit_its_topic_is_corrupt_and_named(name: str, dat
 def test_an_envelope_that_does_not_read_is_corrupt(state: bytes) -> None:
     with pytest.raises(errors.Corrupt) as problem:
         Codec().decode(Row(1, "s", 1, "run.cancel_asked.v1", 0, state))
-    assert problem.type is errors.Corrupt
+    assert problem.type is errors.Undecodable
 
 
 class Moved(Payload, frozen=True, kw_only=True, tag="test.moved"):

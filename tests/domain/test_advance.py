@@ -12,6 +12,7 @@ from domain.events import (
     RunFinished,
     RunStarted,
     TaskCompleted,
+    TimerFired,
     ToolCallRequested,
     ToolExited,
     ToolStarted,
@@ -84,8 +85,13 @@ def test_facts_of_a_call_name_what_asked_for_them_last() -> None:
     assert put_of(tip, Happened(EXITED)).events[0].caused_by == 7
 
 
+def test_a_run_starts_because_its_task_was_claimed() -> None:
+    assert put_of(claimed(CLAIM), Happened(STARTED)).events[0].caused_by == CLAIM.position
+
+
 def test_a_fact_that_nothing_in_the_log_asked_for_names_nothing() -> None:
-    assert put_of(claimed(CLAIM), Happened(STARTED)).events[0].caused_by == 0
+    tip = tip_after((Happened(STARTED),))
+    assert put_of(tip, Happened(TimerFired(timer="timeout:1", due_us=1))).events[0].caused_by == 0
 
 
 def test_every_put_is_fenced_by_the_decision_stream_output_only_ones_too() -> None:

@@ -1,21 +1,22 @@
 """Another template, rule of coalescing, policy, prompt or phrase: the first decision that it changes is named."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
 
-from domain import asking, controller
+from domain import asking, controller, errors
 from domain import mind as minds
 from domain.agent_config import PatternsConfig, PolicyConfig, RuleConfig
 from domain.config import Config
 from domain.errors import Invalid, UnknownProfile
-from domain.events import Event, OutputAppended, Recorded, ToolExited, ToolStarted
+from domain.events import Consequence, Event, OutputAppended, Recorded, ToolExited, ToolStarted
 from domain.run import Run, step
 from replays.replay import Difference, replay
-from replays.substitute import instead
+from replays.substitute import PARTS, Substitution
 from tests.agents import ALLOW, CALL, answer, config, printed, started
 from tests.story import Story, claimed, recorded
 
@@ -75,11 +76,12 @@ def decided(of: Config) -> list[Recorded]:
 
 
 FREE = config(policies=[ALLOW])
+CALM = PatternsConfig(urgent=("nothing of that",))
 RULES = config(controller="rules", policies=[ALLOW])
 
 
 def difference(events: list[Recorded], **other: Config) -> Difference:
-    found = replay(events, instead=instead(other)).difference
+    found = replay(events, instead=Substitution(other)).difference
     assert found is not None
     return found
 
@@ -92,7 +94,7 @@ def test_nothing_differs_with_the_same_inputs(events: list[Recorded]) -> None:
 def test_with_today_and_the_same_configuration_nothing_differs() -> None:
     every = dict.fromkeys(("controller", "tools", "patterns", "prompts", "book", "budgets", "limits"))
     for events, of in ((asked(FREE), FREE), (decided(RULES), RULES)):
-        assert replay(events, instead=instead(dict.fromkeys(every, of))).difference is None
+        assert replay(events, instead=Substitution(dict.fromkeys(every, of))).difference is None
 
 
 def test_another_prompt_template_names_the_first_decision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +141,7 @@ def test_todays_prompt_rule_and_phrase_show_the_decision_that_they_change() -> N
     other = Config(**{**_fields(RULES), "controllers": {"rules": msgspec.structs.replace(_rules(), rules=patient)}})
     found = difference(decided(RULES), rules=other)
     assert (found.event, found.field, found.decision) == ("run.decision_made", "decision", 2)
-    calm = config(controller="rules", policies=[ALLOW], patterns=PatternsConfig(urgent=("nothing of that",)))
+    calm = config(controller="rules", policies=[ALLOW], patterns=CALM)
     assert difference(decided(RULES), patterns=calm).kind == "surplus"
 
 
@@ -153,9 +155,77 @@ def _fields(of: Config) -> dict[str, Any]:
     return {name: getattr(of, name) for name in of.__struct_fields__}
 
 
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"prompts": config(policies=[ALLOW], prompt=("Be terse.",))}, "prompt"),
+        ({"book": config(policies=[PolicyConfig(id="no", effect="deny", tool="local-process")])}, "config"),
+    ],
+    ids=["prompt", "policy"],
+)
+def test_the_cause_says_what_was_put_in_the_place_of_the_record(change: dict[str, Config], cause: str) -> None:
+    found = difference(asked(FREE), **change)
+    assert found.cause == cause
+    every = difference(asked(FREE), **(dict.fromkeys(PARTS, FREE) | change))
+    assert every.cause == cause, "parts that say the same are no cause"
+
+
+def test_the_cause_of_what_code_changed_is_the_code_or_its_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = asked(FREE)
+    with monkeypatch.context() as patched:
+        patched.setattr(asking, "SLOW", asking.SLOW + " Be quick.")
+        found = replay(events).difference
+        assert found is not None
+        assert found.cause == "prompt"
+    with monkeypatch.context() as patched:
+        patched.setattr(controller, "_is_fast", lambda *_: False)
+        found = replay(events).difference
+        assert found is not None
+        assert found.cause == "code"
+
+
+def test_a_missing_and_a_surplus_event_are_their_own_causes() -> None:
+    events = asked(FREE)
+    last = next(
+        at
+        for at, (each, following) in enumerate(pairwise(events))
+        if isinstance(each.data, Consequence) and not isinstance(following.data, Consequence)
+    )
+    for changed, cause in (
+        (events[:last] + events[last + 1 :], "missing"),
+        (events[: last + 1] + events[last:], "surplus"),
+    ):
+        found = replay(changed).difference
+        assert found is not None
+        assert (found.cause, found.kind) == (cause, cause)
+
+
+def test_what_went_in_is_named() -> None:
+    found = difference(asked(FREE), prompts=config(policies=[ALLOW], prompt=("Be terse.",)))
+    assert any(each.startswith("setup: ") for each in found.inputs)
+    line = difference(decided(RULES), patterns=config(controller="rules", policies=[ALLOW], patterns=CALM))
+    assert "output: fatal: no\n" in line.inputs
+
+
+def test_an_event_that_no_longer_decodes_is_a_difference_and_no_end_of_the_audit() -> None:
+    def broken() -> Iterator[Recorded]:
+        yield from asked(FREE)[:3]
+        raise errors.Undecodable(position=4, topic="run.decision_made.v1", why="a field is gone")
+
+    found = replay(broken()).difference
+    assert found is not None
+    assert (found.kind, found.cause, found.position, found.event) == (
+        "undecodable",
+        "undecodable",
+        4,
+        "run.decision_made",
+    )
+    assert "no longer decodes" in str(found)
+
+
 def test_a_part_that_there_is_none_of_and_a_profile_that_is_gone_are_said() -> None:
     with pytest.raises(Invalid, match="no part 'weather'"):
-        instead({"weather": FREE})
+        Substitution({"weather": FREE})
     found = difference(asked(FREE), prompts=Config())
     assert found.kind == "error"
     assert UnknownProfile.__name__ in str(found.today)

@@ -23,33 +23,17 @@ import msgspec
 import pytest
 
 from adapters import transfer
-from adapters.codec import Codec
 from commands import replaying
 from domain import ending, errors, one_shot
 from domain import run as core
-from domain.events import Consequence, OutputAppended, Recorded, Text, ToolExited, hydrated
-from domain.ids import text_of
+from domain.events import Consequence, OutputAppended, Recorded, Text, ToolExited
 from domain.payload import Window
 from replays import golden
 from replays.replay import Difference, replay
+from tests.replays.recorded import GOLDEN, golden_names, load
 
 ROOT = Path(__file__).resolve().parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "runs"
-NAMES = sorted(path.parent.name for path in GOLDEN.glob("*/log.jsonl"))
-
-
-def load(name: str) -> tuple[list[Recorded], bytes]:
-    """The events of a golden log, and its salt."""
-    with (GOLDEN / name / "log.jsonl").open("rb") as file:
-        _, found = transfer.decode(file, name)
-        entries = list(found)
-    codec = Codec()
-    salt = next((entry.salt for entry in entries if entry.salt), b"")
-    texts = {text_of(blob.content).sha256: blob.content for entry in entries for blob in entry.texts}
-    decoded = [codec.decode(entry.row, entry.body) for entry in entries]
-    return [hydrated(event, lambda _, text: texts.get(text.sha256)) for event in decoded], salt
-
-
+NAMES = golden_names()
 LOADED = {name: load(name) for name in NAMES}
 
 
@@ -220,7 +204,11 @@ def test_the_difference_reads_as_a_paragraph() -> None:
     name, at = next((name, at) for name, at in CONSEQUENCES if name == "success" and at > 3)
     text = str(_difference(name, _edited(name, at, cause="forged")))
     assert text.splitlines()[0].startswith(f"first difference at position {LOADED[name][0][at].position}: ")
-    assert [line.split()[0] for line in text.splitlines()[1:]] == ["recorded", "today", "derived"]
+    words = [line.split()[0] for line in text.splitlines()[1:]]
+    assert words[:3] == ["recorded", "today", "derived"]
+    assert words[3:-1] == ["with"] * (len(words) - 4)
+    assert text.splitlines()[-1] == "  cause     code changed"
+    assert "state before: running" in text
 
 
 def test_nothing_replays_as_nothing() -> None:
