@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,20 @@ from domain import errors
 from domain.bounds import SQL_BYTES_MAX, SQL_CPU_S_MAX, SQL_ROWS_MAX, SQL_TEXT_BYTES_MAX, SQL_WALL_S_MAX
 
 
-def ask(copy: Path, sql: str, *, rows_max: int = SQL_ROWS_MAX) -> dict[str, Any]:
+def ask(
+    copy: Path, sql: str, *, rows_max: int = SQL_ROWS_MAX, parameters: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Columns, types, rows and whether they were cut. Raises SqlRefused or SqlInvalid."""
     if len(sql.encode("utf-8", "replace")) > SQL_TEXT_BYTES_MAX:
         raise errors.SqlRefused(why=f"the query is longer than {SQL_TEXT_BYTES_MAX} bytes")
-    request = {"path": copy.name, "sql": sql, "rows": rows_max, "bytes": SQL_BYTES_MAX, "cpu_s": SQL_CPU_S_MAX}
+    request = {
+        "path": copy.name,
+        "sql": sql,
+        "rows": rows_max,
+        "bytes": SQL_BYTES_MAX,
+        "cpu_s": SQL_CPU_S_MAX,
+        "parameters": dict(parameters or {}),
+    }
     argv = [sys.executable, "-P", "-m", "rt_runtime", "sql-child"]
     environment = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "PYTHONPATH": _root(), "LC_ALL": "C.UTF-8"}
     try:
@@ -38,8 +48,20 @@ def ask(copy: Path, sql: str, *, rows_max: int = SQL_ROWS_MAX) -> dict[str, Any]
     if "refused" in answer:
         raise errors.SqlRefused(why=answer["refused"])
     if "error" in answer:
-        raise errors.SqlInvalid(why=answer["error"])
+        raise errors.SqlInvalid(why=_said(answer["error"]))
     return answer
+
+
+def _said(text: str) -> str:
+    """What DuckDB says in one sentence: the message, its suggestion, and where in the query, as line and column."""
+    message, _, shown = text.partition("\n\nLINE ")
+    words = "; ".join(part.strip() for part in message.splitlines() if part.strip())
+    number, colon, rest = shown.partition(": ")
+    lines = rest.splitlines()
+    if not (colon and number.isdecimal() and len(lines) > 1 and "^" in lines[1]):
+        return words
+    column = lines[1].index("^") - len(f"LINE {number}: ") + 1
+    return f"{words} (line {number}, column {column}: {lines[0].strip()[:100]})"
 
 
 def _root() -> str:

@@ -9,6 +9,25 @@ from commands.app import build
 from domain import bounds, errors
 from domain.events import REGISTRY, UPCASTS, Fact, topic
 
+_ABOUT_SQL = """# SQL
+
+Everything that ever happened is in DuckDB tables, computed from the log whenever somebody asks. Times are UTC; ids are
+32 hex digits; a view is computed from the events when it is asked.
+
+```
+rt sql "SELECT status, count(*) FROM tasks GROUP BY 1"    one SELECT; --table --csv --json --jsonl --parquet FILE
+rt sql                                                    a shell, with completion and history
+rt sql --param state=failed 'SELECT * FROM runs WHERE state = $state'
+rt sql --at 1834 "SELECT …"                               the tables as they were at a position or time
+rt sql --open copy.duckdb                                 a private copy for any DuckDB client
+```
+
+In Python, `rt_runtime.connect(home)` gives a DuckDB connection on such a copy. An answer says at which position of the
+log it is true. A query runs in a process of its own, on a private copy, read-only, without files and network, for some
+seconds and with bounded memory: it blocks nobody and changes nothing. What cannot fit within those limits can be asked
+of a copy. `--at` computes the tables anew from the log, which takes about 8 s for a million events.
+
+"""
 MADE = "<!-- made by `rt help reference docs/reference`; change the code instead -->\n\n"
 
 
@@ -22,7 +41,7 @@ def pages(exit_codes: tuple[tuple[int, str], ...]) -> dict[str, str]:
         "exit-codes.md": MADE
         + _table("# Exit status", ("status", "meaning"), [(str(code), text) for code, text in exit_codes]),
         "limits.md": MADE + _limits(),
-        "sql.md": MADE + _sql(),
+        "../sql.md": MADE + _sql(),
     }
 
 
@@ -92,21 +111,20 @@ def _limits() -> str:
 
 
 def _sql() -> str:
-    from projections.agent_tables import VIEWS
-    from projections.tables import COLUMNS, TABLE_DOCS
+    from projections.questions import QUESTIONS
+    from projections.tables import COLUMNS, TABLE_DOCS, VIEWS
 
-    parts = [
-        "# SQL tables",
-        "",
-        "`rt sql` answers one SELECT on these tables. Times are UTC; ids are 32 hex digits.",
-        "",
-    ]
+    parts = [_ABOUT_SQL]
+    parts += ["## Questions", ""]
+    for each in QUESTIONS:
+        parts += [f"{each.asks}", "", "```sql", each.sql, "```", ""]
+    parts += ["## Tables and views", ""]
     for table, meaning in TABLE_DOCS.items():
         rows = [(f"`{name}`", kind, text) for name, (kind, text) in COLUMNS[table].items()]
-        parts += [f"## `{table}`: {meaning}", "", _table("", ("column", "type", "meaning"), rows).strip(), ""]
+        parts += [f"### `{table}`: {meaning}", "", _table("", ("column", "type", "meaning"), rows).strip(), ""]
     for view, (meaning, _, columns) in VIEWS.items():
         described = [(f"`{name}`", text) for name, text in columns.items()]
-        parts += [f"## `{view}`: {meaning}", "", _table("", ("column", "meaning"), described).strip(), ""]
+        parts += [f"### `{view}`: {meaning}", "", _table("", ("column", "meaning"), described).strip(), ""]
     return "\n".join(parts)
 
 

@@ -126,6 +126,12 @@ def document(schema: str, value: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def line_of_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on one line, with no schema of ours: somebody else's columns."""
+    sys.stdout.write(_tame(json.dumps(value, default=_plain, ensure_ascii=False)) + "\n")
+    sys.stdout.flush()
+
+
 def _line(schema: str, value: Mapping[str, Any]) -> str:
     return _tame(json.dumps({"schema": schema} | dict(value), default=_plain, ensure_ascii=False)) + "\n"
 

@@ -59,7 +59,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         refused = _refused(database, request["sql"])
         if refused:
             return {"refused": refused}
-        return _rows(database.execute(request["sql"]), request["rows"], request["bytes"])
+        found = database.execute(request["sql"], request.get("parameters") or None)
+        return _rows(found, request["rows"], request["bytes"])
     except (duckdb.PermissionException, duckdb.OutOfMemoryException) as problem:
         return {"refused": _text(problem)}
     except duckdb.InvalidInputException as problem:

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Final
 
-from projections import agent_tables
+from projections import agent_tables, work_views
 
 OLD_TOPICS: Final[frozenset[str]] = frozenset()  # topics that are upcast before they are projected
 
@@ -118,6 +118,7 @@ TABLE_DOCS: Final[dict[str, str]] = {
     "decisions": "one row a decision of a run's program or controller",
 } | agent_tables.TABLE_DOCS
 
+VIEWS: Final = agent_tables.VIEWS | work_views.VIEWS
 META: Final = "CREATE TABLE meta(schema VARCHAR, position BIGINT, hash BLOB)"
 BODIES: Final = "CREATE OR REPLACE TEMP TABLE bodies(position BIGINT, text VARCHAR)"
 
@@ -130,7 +131,7 @@ def create_statements() -> list[str]:
         made.append(f"CREATE TABLE {table}({fields})")
         made.append(f"COMMENT ON TABLE {table} IS {_quoted(TABLE_DOCS[table])}")
         made += [f'COMMENT ON COLUMN {table}."{name}" IS {_quoted(doc)}' for name, (_, doc) in columns.items()]
-    for view, (doc, definition, _) in agent_tables.VIEWS.items():
+    for view, (doc, definition, _) in VIEWS.items():
         made += [f"CREATE VIEW {view} AS {definition}", f"COMMENT ON VIEW {view} IS {_quoted(doc)}"]
     return made
 

@@ -4,8 +4,10 @@ rt runs inside other people's repositories, which may have a `domain/` or `comma
 Beside it only thin clients live here; code imports `domain.run`, never `rt_runtime.domain.run`.
 """
 
+import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 FOLDERS = ("adapters", "commands", "domain", "projections", "replays")
 
@@ -38,3 +40,11 @@ def _root() -> Path:
     """Return the folder that holds rt's folders: this one when installed, its parent in a checkout."""
     here = Path(__file__).resolve().parent
     return here if (here / "domain").is_dir() else here.parent
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # what the clients export
+    """`connect`, imported when it is asked for: the program itself does without."""
+    if name not in ("connect", "ConnectError"):
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module("rt_runtime.notebook"), name)

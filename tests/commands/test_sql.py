@@ -14,7 +14,7 @@ from adapters.log_reader import LogReader
 from domain import errors
 from domain.bounds import SQL_BYTES_MAX, SQL_ROWS_MAX, SQL_WALL_S_MAX
 from projections.catch_up import Projection
-from projections.tables import COLUMNS
+from projections.tables import COLUMNS, VIEWS
 from tests.commands.place import Place
 
 QUERY = "SELECT task, status, attempts FROM tasks ORDER BY position"
@@ -112,7 +112,8 @@ def test_sql_shows_what_was_just_taken_in(place: Place) -> None:
 def test_every_column_is_described(shared: Place) -> None:
     rows = shared.rows("projection", "tables")
     assert {(row["table"], row["column"]) for row in rows} == {
-        (table, column) for table, columns in COLUMNS.items() for column in columns
+        *((table, column) for table, columns in COLUMNS.items() for column in columns),
+        *((view, column) for view, (_, _, columns) in VIEWS.items() for column in columns),
     }
     assert all(row["meaning"] for row in rows)
     text = shared.ok("projection", "tables").text
