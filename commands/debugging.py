@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from commands import follow, render
+from commands import causality, follow, render
 from commands.items import event_document
 from commands.wiring import Runtime
 from domain.events import Recorded, topic
@@ -39,23 +39,12 @@ def look(runtime: Runtime, run: str, how: Look, *, as_json: bool) -> None:
         raise errors.PositionUnknown(what="the log", given=how.at, first=1, last=head)
     found = moment(runtime.readable.run_events(run, bodies=True), wanted, run)
     if how.cause:
-        _show_chain(causes(runtime, found.event), as_json=as_json)
+        _show_chain(causality.chain(runtime.readable, found.event), as_json=as_json)
     elif as_json:
         render.document("rt.state.v1", document(found))
     else:
         for line in lines(found, whole=True):
             render.out(line)
-
-
-def causes(runtime: Runtime, event: Recorded) -> list[Recorded]:
-    """The chain of causes, the first one first; each event names the one that led to it."""
-    chain = [event]
-    while chain[-1].caused_by:
-        found = runtime.readable.read(chain[-1].caused_by - 1, 1)
-        if not found or found[0].position >= chain[-1].position:  # a cause lies before what it caused
-            break
-        chain.append(found[0])
-    return chain[::-1]
 
 
 def _show_chain(chain: Sequence[Recorded], *, as_json: bool) -> None:

@@ -147,7 +147,7 @@ class Dispatcher:
             actor=actor,
             data=tasks.claim(state, run=self._world.ids.new(), dispatcher=self.id),
             correlation=task,
-            caused_by=state.queued_position,
+            caused_by=state.ready_position,
         )
         picked.append((state, claim))
         return [claim]

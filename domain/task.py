@@ -66,6 +66,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     created_at_us: int
     updated_at_us: int
     queued_position: int
+    ready_position: int = 0  # of what made it claimable: its intake, a retry, an answer
     due_at_us: int = 0
     thread: str = ""
     parent_run: str = ""
@@ -174,6 +175,7 @@ def evolve(state: Task | None, recorded: Recorded) -> Task:
         due_at_us=change.due_at_us,
         cause=change.cause,
         open_run=state.open_run if isinstance(data, TaskParked | TaskResumed) else "",
+        ready_position=recorded.position if change.status in CLAIMABLE else state.ready_position,
     )
     return msgspec.structs.replace(state, **_counted(state, data))
 
@@ -211,6 +213,7 @@ def _queued(recorded: Recorded, data: TaskQueued) -> Task:
         created_at_us=recorded.at_us,
         updated_at_us=recorded.at_us,
         queued_position=recorded.position,
+        ready_position=recorded.position,
         due_at_us=data.due_at_us,
         thread=data.thread,
         parent_run=data.parent_run,
