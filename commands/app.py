@@ -54,7 +54,7 @@ GROUPS = {
     "profile": ("profiles", "app", "Agents: who decides, with which tools, within which limits."),
     "log": ("logs", "app", "The log."),
     "projection": ("query", "projection", "The DuckDB tables."),
-    "golden": ("replaying", "golden", "Recorded runs as tests."),
+    "golden": ("goldens", "app", "Recorded runs as tests."),
     "import": ("old_runtime", "app", "What another runtime left."),
     "config": ("config_commands", "app", "The configuration."),
     "help": ("house", "help_topics", "Reference pages."),

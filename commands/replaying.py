@@ -1,4 +1,4 @@
-"""Commands that replay: runs of the log, and golden logs."""
+"""The command that replays: whether today's code decides as recorded."""
 
 import sys
 import time
@@ -17,9 +17,6 @@ from replays.replay import Replayed
 if TYPE_CHECKING:
     from replays.audit import Other, Verdict, Wanted
 
-golden = typer.Typer(no_args_is_help=True)
-Folder = Annotated[Path, typer.Option("--dir", help="Where golden logs lie.")]
-GOLDEN = Path("tests/golden/runs")
 _PROGRESS_S = 0.5
 
 
@@ -167,7 +164,7 @@ def _summarize(wanted: "list[Wanted]", differ: "list[Verdict]", causes: Any) -> 
 def _show(each: "Verdict", *, summary: bool, as_json: bool) -> None:
     result = each.result
     if as_json:
-        render.document("rt.replay.v1", _document(result, each.took_s) | {"kind": each.kind})
+        render.document("rt.replay.v1", document(result, each.took_s) | {"kind": each.kind})
     elif result.difference is not None:
         render.out(f"diverged: {each.kind} {result.run[:8]}")
         render.out(render.clean(str(result.difference)))
@@ -179,7 +176,8 @@ def _show(each: "Verdict", *, summary: bool, as_json: bool) -> None:
         )
 
 
-def _document(result: Replayed, took_s: float) -> dict[str, Any]:
+def document(result: Replayed, took_s: float) -> dict[str, Any]:
+    """A replay for programs."""
     import msgspec
 
     return {
@@ -192,64 +190,3 @@ def _document(result: Replayed, took_s: float) -> dict[str, Any]:
         "took_s": round(took_s, 6),
         "difference": msgspec.to_builtins(result.difference),
     }
-
-
-@golden.command("record", help="Keep a run as a golden log.")
-def record(
-    run: options.RunArgument,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Its name; else the run's prefix.")] = None,
-    directory: Folder = GOLDEN,
-    as_json: options.Json = False,
-) -> None:
-    """Record a golden log."""
-    from adapters import archive
-    from replays import golden as goldens
-
-    runtime = invocation.runtime()
-    wanted = runtime.find_run(run)
-    called = name or wanted[:8]
-    if not called.replace("-", "").replace("_", "").isalnum():
-        raise errors.Invalid(where="NAME", why=f"{called!r}: letters, digits, - and _ only")
-    db = archive.connect(runtime.home.state)
-    content = goldens.encode(called, wanted, archive.run_entries(db, wanted))
-    db.close()
-    target = directory / called / goldens.FILE
-    if target.exists():
-        raise errors.FileThere(path=str(target))
-    runtime.files.write(str(target), content)
-    runtime.close()
-    if as_json:
-        render.document("rt.golden.v1", {"name": called, "run": wanted, "file": str(target)})
-    else:
-        render.out(f"recorded {called}: {target}")
-
-
-@golden.command("check", help="Replay golden logs: exit 0 when all are identical, 4 when one diverged.")
-def check(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where golden logs lie.")] = GOLDEN,
-    as_json: options.Json = False,
-) -> None:
-    """Check golden logs."""
-    from replays import golden as goldens
-
-    found = sorted(directory.glob(f"*/{goldens.FILE}"))
-    if not found:
-        raise errors.GoldenNotFound(folder=str(directory))
-    diverged: list[str] = []
-    for path in found:
-        start_s = time.monotonic()
-        with path.open("rb") as file:
-            result = goldens.check(file, str(path)).result
-        if result.difference is not None:
-            diverged.append(path.parent.name)
-        if as_json:
-            render.document("rt.golden.v1", {"name": path.parent.name} | _document(result, time.monotonic() - start_s))
-        elif result.difference is not None:
-            render.out(f"diverged: {path.parent.name}")
-            render.out(render.clean(str(result.difference)))
-    if as_json:
-        render.document("rt.end.v1", {"count": len(found), "position": 0, "next": None})
-    else:
-        render.out(f"{len(found) - len(diverged)} of {len(found)} golden logs identical")
-    if diverged:
-        raise errors.GoldenDiverged(count=len(diverged), total=len(found), name=diverged[0], folder=str(directory))

@@ -19,6 +19,7 @@ from replays.causes import SAID, Cause, cause_of
 
 Kind = Literal["field", "event", "missing", "surplus", "digest", "error", "undecodable"]
 _INPUT_CHARS = 300
+_INPUTS_MAX = 8  # shown: with them a difference is at most 20 lines
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +44,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
             + (f" (decision {self.decision})" if self.decision else "")
             + (f", field {self.field}" if self.field else "")
         ]
-        lines.append(f"  recorded  {'nothing' if self.recorded is None else self.recorded}")
-        lines.append(f"  today     {'nothing' if self.today is None else self.today}")
+        lines.append(f"  recorded  {'nothing' if self.recorded is None else _one_line(self.recorded)}")
+        lines.append(f"  today     {'nothing' if self.today is None else _one_line(self.today)}")
         lines.append(f"  derived from position {self.fact_position}: {self.fact}")
-        lines += [f"  with      {each}" for each in self.inputs]
+        lines += [f"  with      {_one_line(each)}" for each in self.inputs[:_INPUTS_MAX]]
         lines.append(f"  cause     {SAID[self.cause]}")
         return "\n".join(lines)
 
@@ -87,6 +88,11 @@ def replay(
         state=state.status.value if state else "",
         difference=replaying.difference,
     )
+
+
+def is_derived(data: Consequence) -> bool:
+    """Whether the core derives this event; a person's, for a task that does not run, it does not."""
+    return not (isinstance(data, TaskCanceled | TaskBlocked) and not data.run)
 
 
 class Stepped(Protocol):
@@ -136,8 +142,8 @@ class Replaying:
         return self.difference is not None
 
     def is_derived(self, data: Consequence) -> bool:
-        """Whether the core derives this event; a person's, for a task that does not run, it does not."""
-        return not (isinstance(data, TaskCanceled | TaskBlocked) and not data.run)
+        """Whether this stream's own code derives this event."""
+        return is_derived(data)
 
     def step(self, fact: Recorded) -> Stepped:
         """What today's core makes of a fact."""
@@ -260,6 +266,10 @@ def show(data: Payload) -> str:
         if getattr(data, name) not in ("", None, 0, ())
     )
     return f"{_name(data)} {fields}".rstrip()
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "\\n")
 
 
 def _head(text: bytes) -> str:

@@ -24,7 +24,7 @@ READERS = (
     ("log", "verify"),
     ("log", "export"),
     ("sql", "SELECT 1"),
-    ("golden", "record", "@last"),
+    ("golden", "record", "@last", "--failed"),
     ("doctor",),
 )
 DISPATCHERS = (("run-once",), ("work", "--until-idle"))

@@ -307,7 +307,7 @@ def test_a_run_is_recorded_and_checked(history: Place) -> None:
     (run,) = history.rows("run", "list", "--state", "completed")
     answer = history.json("golden", "record", run["run"], "good")
     assert answer["file"] == "tests/golden/runs/good/log.jsonl"
-    history.ok("golden", "record", "@failed", "bad", "--dir", "elsewhere")
+    history.ok("golden", "record", "@failed", "bad", "--dir", "elsewhere", "--failed")
     assert history.ok("golden", "check").text == "1 of 1 golden logs identical\n"
     assert history.ok("golden", "check", "elsewhere").text == "1 of 1 golden logs identical\n"
     away = Path(history.folder) / "away"
@@ -320,14 +320,14 @@ def test_a_run_is_recorded_and_checked(history: Place) -> None:
 
 
 def test_a_golden_name_is_used_once_and_is_a_name(history: Place) -> None:
-    history.ok("golden", "record", "@last", "good")
+    history.ok("golden", "record", "@last", "good", "--failed")
     before = (history.folder / "tests/golden/runs/good/log.jsonl").read_bytes()
-    done = history.rt("golden", "record", "@failed", "good", "--json")
+    done = history.rt("golden", "record", "@failed", "good", "--failed", "--json")
     assert done.code == 5
     assert "init" not in done.error["hint"], "the hint is about what was asked"
     assert (history.folder / "tests/golden/runs/good/log.jsonl").read_bytes() == before
     for name in ("../evil", "a/b", "", ".", "a b", "\x1b"):
-        assert history.rt("golden", "record", "@last", name).code == (0 if name == "" else 2), name
+        assert history.rt("golden", "record", "@last", name, "--failed").code == (0 if name == "" else 2), name
 
 
 def _golden(place: Place) -> Path:

@@ -23,7 +23,7 @@ import msgspec
 import pytest
 
 from adapters import transfer
-from commands import replaying
+from commands import goldens
 from domain import ending, errors, one_shot
 from domain import run as core
 from domain.events import Consequence, OutputAppended, Recorded, Text, ToolExited
@@ -241,7 +241,7 @@ def test_another_backoff_diverges_with_exit_4(
     right = ending.backoff_us
     monkeypatch.setattr(ending, "backoff_us", lambda state: right(state) + 1)
     with pytest.raises(errors.Diverged) as caught:
-        replaying.check(GOLDEN)
+        goldens.check(GOLDEN)
     assert caught.value.exit == 4
     told = capsys.readouterr().out
     assert "field backoff_us" in told
@@ -377,7 +377,7 @@ def _entries(name: str) -> tuple[str, list[transfer.Entry]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_golden_log_is_written_as_it_was_read(name: str) -> None:
     run, entries = _entries(name)
-    assert golden.encode(name, run, entries) == (GOLDEN / name / "log.jsonl").read_bytes()
+    assert golden.encode(name, run, entries, failed=True) == (GOLDEN / name / "log.jsonl").read_bytes()
 
 
 def test_a_run_that_still_goes_on_is_no_golden_log() -> None:
