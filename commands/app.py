@@ -20,6 +20,7 @@ COMMANDS = {
     "status": ("status", "status", "One screen: what waits for you, what runs, what comes next."),
     "watch": ("runs", "watch", "Follow one run live; Ctrl-C detaches, the run goes on."),
     "replay": ("replaying", "replay", "Replay runs offline: exit 0 identical, 4 diverged."),
+    "diff": ("comparing", "diff", "Two runs beside each other: exit 0 the same, 1 not."),
     "why": ("why", "why", "What led to it: the chain of causes in plain words."),
     "sql": ("sql", "sql", "Ask the tables one SELECT, read-only; without one a shell."),
     "cancel": ("tasks", "cancel", "End a task or its running run; returns when nothing of it is left."),

@@ -8,6 +8,8 @@ from domain.payload import Consequence, Fact, Text, Window
 class ControllerAsked(Consequence, frozen=True, kw_only=True, tag="run.controller_asked"):
     """The effect of asking an outside controller. `request` is byte for byte what it is sent, without the key."""
 
+    VOLATILE = ("window", "request")
+
     ask: int  # its ordinal among the run's calls
     controller: str
     path: Literal["slow", "fast"]
@@ -24,6 +26,7 @@ class ControllerAnswered(Fact, frozen=True, kw_only=True, tag="run.controller_an
     """What came back, verbatim but bounded, or why nothing did."""
 
     TEXTS = ("answer",)
+    VOLATILE = ("latency_us",)
 
     ask: int
     cause: str = ""  # empty for an answer; else timeout, too_large, connection, refused, http:<status>, no_key, ...
@@ -51,6 +54,8 @@ class ControllerReplaced(Consequence, frozen=True, kw_only=True, tag="run.contro
 class HistorySummarized(Consequence, frozen=True, kw_only=True, tag="run.history_summarized"):
     """What became of the messages that did not fit: a summary, which is the answer, or why there is none."""
 
+    VOLATILE = ("latency_us",)
+
     ask: int
     messages: int
     model: str
@@ -75,6 +80,8 @@ class ToolsDiscovered(Fact, frozen=True, kw_only=True, tag="run.tools_discovered
 
 class DecisionMade(Consequence, frozen=True, kw_only=True, tag="run.decision_made"):
     """One decision, validated. `refused` says why an answer was none; `rule` which rule of a table spoke."""
+
+    VOLATILE = ("window", "request", "latency_us")
 
     number: int
     decision: Literal["wait", "tool", "cancel", "finish", "ask", "none"]
@@ -109,6 +116,8 @@ class CallRefused(Consequence, frozen=True, kw_only=True, tag="run.call_refused"
 
 class ApprovalRequested(Consequence, frozen=True, kw_only=True, tag="run.approval_requested"):
     """A person has to say yes to exactly this: `digest` covers tool, arguments, profile and policy."""
+
+    VOLATILE = ("digest", "expires_at_us")
 
     call: int
     tool: str
@@ -182,6 +191,7 @@ class ToolReturned(Fact, frozen=True, kw_only=True, tag="run.tool_returned"):
     """What a call that is no process brought back."""
 
     TEXTS = ("result",)
+    VOLATILE = ("duration_us",)
 
     call: int
     ok: bool

@@ -19,6 +19,7 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     VERSION: ClassVar[int] = 1
     TEXTS: ClassVar[tuple[str, ...]] = ()  # the fields whose contents the core reads: stores hand them out with it
+    VOLATILE: ClassVar[tuple[str, ...]] = ()  # the fields that differ between any two runs: no comparison
 
 
 class Fact(Payload, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ class RunStarted(Fact, frozen=True, kw_only=True, tag="run.started"):
     """
 
     TEXTS = ("setup", "brief", "prompt")
+    VOLATILE = ("bundle", "bundle_hash")
 
     program: Literal["one_shot", "controller", "chat"]
     adapter: str
@@ -57,6 +58,8 @@ class ToolCallRequested(Consequence, frozen=True, kw_only=True, tag="run.tool_ca
 class ToolStarted(Fact, frozen=True, kw_only=True, tag="run.tool_started"):
     """A process runs. Pid, start time (clock ticks since boot) and boot id together name it for ever."""
 
+    VOLATILE = ("pid", "start_ticks", "boot_id")
+
     call: int
     pid: int
     start_ticks: int
@@ -81,6 +84,8 @@ class ToolNotStarted(Fact, frozen=True, kw_only=True, tag="run.tool_not_started"
 
 class ToolExited(Fact, frozen=True, kw_only=True, tag="run.tool_exited"):
     """The leader ended and the drain is over. Code or signal, never both; `killed` counts ended descendants."""
+
+    VOLATILE = ("duration_us",)
 
     call: int
     duration_us: int
@@ -139,6 +144,8 @@ class RunVerified(Consequence, frozen=True, kw_only=True, tag="run.verified"):
 class TimerFired(Fact, frozen=True, kw_only=True, tag="run.timer_fired"):
     """A timer of the core came due."""
 
+    VOLATILE = ("due_us",)
+
     timer: str
     due_us: int
 
@@ -151,6 +158,8 @@ class RunCancelAsked(Fact, frozen=True, kw_only=True, tag="run.cancel_asked"):
 
 class RunOwnerLost(Fact, frozen=True, kw_only=True, tag="run.owner_lost"):
     """The dispatcher that drove the run is gone; its left-over processes have been ended."""
+
+    VOLATILE = ("dispatcher", "killed")
 
     dispatcher: str
     cause: Literal["dispatcher_died", "dispatcher_stopped", "internal_error"]
@@ -184,6 +193,8 @@ class OutputAppended(Fact, frozen=True, kw_only=True, tag="output.appended"):
 
     `offset` counts stored bytes of this call and stream; `digest` is SHA-256 over the run's salt and the bytes.
     """
+
+    VOLATILE = ("offset", "size", "lines", "digest")
 
     call: int
     stream: Literal["stdout", "stderr", "content", "reasoning"]  # the latter two are a model's

@@ -31,6 +31,8 @@ class TaskQueued(Fact, frozen=True, kw_only=True, tag="task.queued"):
 class TaskClaimed(Fact, frozen=True, kw_only=True, tag="task.claimed"):
     """A dispatcher took the task; `epoch` counts the claims of this task, `run` is the attempt that it starts."""
 
+    VOLATILE = ("run", "epoch", "dispatcher")
+
     run: str
     epoch: int
     attempt: int
@@ -43,6 +45,8 @@ class TaskClaimed(Fact, frozen=True, kw_only=True, tag="task.claimed"):
 class TaskParked(Consequence, frozen=True, kw_only=True, tag="task.parked"):
     """The run waits for a person and holds no slot; with `due_at_us` something expires then."""
 
+    VOLATILE = ("run", "due_at_us")
+
     run: str
     status: Literal["waiting_for_approval", "blocked"]
     cause: str
@@ -52,6 +56,8 @@ class TaskParked(Consequence, frozen=True, kw_only=True, tag="task.parked"):
 class TaskResumed(Consequence, frozen=True, kw_only=True, tag="task.resumed"):
     """The run can go on: its task is claimable again, for the same run."""
 
+    VOLATILE = ("run",)
+
     run: str
     cause: str
 
@@ -59,11 +65,15 @@ class TaskResumed(Consequence, frozen=True, kw_only=True, tag="task.resumed"):
 class TaskCompleted(Consequence, frozen=True, kw_only=True, tag="task.completed"):
     """The run's outcome counts: the task is done."""
 
+    VOLATILE = ("run",)
+
     run: str
 
 
 class TaskRetryScheduled(Consequence, frozen=True, kw_only=True, tag="task.retry_scheduled"):
     """The attempt failed and another one is allowed after a pause."""
+
+    VOLATILE = ("run", "backoff_us", "due_at_us")
 
     run: str
     cause: str
@@ -76,6 +86,8 @@ class TaskRetryScheduled(Consequence, frozen=True, kw_only=True, tag="task.retry
 class TaskFailed(Consequence, frozen=True, kw_only=True, tag="task.failed"):
     """The attempt failed in a way that another one would not mend."""
 
+    VOLATILE = ("run",)
+
     run: str
     cause: str
 
@@ -83,12 +95,16 @@ class TaskFailed(Consequence, frozen=True, kw_only=True, tag="task.failed"):
 class TaskBlocked(Consequence, frozen=True, kw_only=True, tag="task.blocked"):
     """The task stands still until a person acts; `cause` says why."""
 
+    VOLATILE = ("run",)
+
     cause: str
     run: str = ""
 
 
 class TaskCanceled(Consequence, frozen=True, kw_only=True, tag="task.canceled"):
     """A person's cancel took effect, before a run (`run` empty) or by ending one."""
+
+    VOLATILE = ("run",)
 
     reason: str = ""
     run: str = ""
