@@ -21,6 +21,8 @@ COMMANDS = {
     "watch": ("runs", "watch", "Follow one run live; Ctrl-C detaches, the run goes on."),
     "replay": ("replaying", "replay", "Replay runs offline: exit 0 identical, 4 diverged."),
     "diff": ("comparing", "diff", "Two runs beside each other: exit 0 the same, 1 not."),
+    "report": ("reports", "report", "What happened: a period, a run, or two moments; text, JSON, or one HTML file."),
+    "snapshot": ("snapshots", "snapshot", "What a moment of the log says, as one document."),
     "why": ("why", "why", "What led to it: the chain of causes in plain words."),
     "sql": ("sql", "sql", "Ask the tables one SELECT, read-only; without one a shell."),
     "cancel": ("tasks", "cancel", "End a task or its running run; returns when nothing of it is left."),

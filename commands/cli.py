@@ -12,7 +12,6 @@ from domain import errors
 OLD_COMMANDS = {
     "adapters": "rt adapter list",
     "healthcheck": "rt health",
-    "snapshot": "rt log export",
     "seed-backlog": "rt seed",
 }  # of the old runtime, where there is a new one
 _WITH_VALUE = {"--home", "--config", "--color", "--actor"}

@@ -1,13 +1,20 @@
 """The tables as they were: computed from the log up to a position, beside those of now."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from adapters.log_reader import LogReader
 from commands import moments
 from commands.wiring import Runtime
 from domain import errors
 from projections.catch_up import FILE, Projection
+
+if TYPE_CHECKING:
+    from projections.catch_up import Database
+
+Answer = TypeVar("Answer")
 
 
 class Upto:
@@ -55,3 +62,9 @@ def tables(runtime: Runtime, target: Path, upto: int) -> int:
         each.unlink()
     folder.rmdir()
     return found
+
+
+def ask(runtime: Runtime, upto: int, question: Callable[["Database", int], Answer]) -> Answer:
+    """Ask the tables as they were at a position; nothing of them stays."""
+    with tempfile.TemporaryDirectory(prefix="rt-past-") as folder:
+        return Projection(Path(folder), Upto(runtime.reader, upto)).ask(question)

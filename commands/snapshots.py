@@ -1,0 +1,174 @@
+"""`rt snapshot`: what a moment of the log says, the same bytes whenever it is made; and two of them compared."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands import options, past, render
+from commands.invocation import invocation
+from commands.wiring import Runtime
+from domain import errors
+from projections.snapshot import delta, moment
+
+if TYPE_CHECKING:
+    from projections.catch_up import Database
+
+_LABEL_CHARS_MAX = 100
+
+
+def snapshot(
+    label: Annotated[str, typer.Option("--label", help="Its name; else the position.")] = "",
+    at: Annotated[str, typer.Option("--at", metavar="POS", help="A position or time; else now.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where; else in snapshots/.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write a snapshot."""
+    options.no_tail()
+    if len(label) > _LABEL_CHARS_MAX:
+        raise errors.Invalid(where="--label", why=f"{len(label)} characters; at most {_LABEL_CHARS_MAX}")
+    runtime = invocation.runtime()
+    made = taken(runtime, at)
+    named = "".join(each if each.isascii() and (each.isalnum() or each in "-_") else "-" for each in label)
+    target = out or folder(runtime) / f"{made['position']:012d}{'-' + named if named else ''}.json"
+    runtime.files.write(str(target.resolve()), encoded(made))
+    runtime.close()
+    if as_json:
+        answer = {"file": str(target), "position": made["position"], "label": named}
+        render.document("rt.snapshot.written.v1", answer)
+    else:
+        render.out(f"{target}: position {made['position']}")
+
+
+def folder(runtime: Runtime) -> Path:
+    """Where snapshots lie."""
+    return runtime.home.state / "snapshots"
+
+
+def _now(runtime: Runtime, _position: int, question: Callable[["Database", int], dict[str, Any]]) -> dict[str, Any]:
+    return runtime.projection().ask(question)
+
+
+def encoded(made: dict[str, Any]) -> bytes:
+    """The bytes of a snapshot: the same moment, the same bytes."""
+    return json.dumps(made, indent=1, sort_keys=True, default=_plain, ensure_ascii=False).encode() + b"\n"
+
+
+def _plain(value: object) -> object:
+    return f"{value.isoformat()}Z" if hasattr(value, "isoformat") else str(value)
+
+
+def taken(runtime: Runtime, at: str = "") -> dict[str, Any]:
+    """What a moment says: counts, open tasks, latest results, workflows, spending. Raises PositionUnknown."""
+    name = runtime.config.runtime_name
+
+    def question(database: "Database", position: int) -> dict[str, Any]:
+        return moment(database, position, name)
+
+    ask = past.ask if at else _now
+    made = ask(runtime, past.position(runtime, at) if at else 0, question)
+    made["hash"] = (runtime.reader.hash_at(made["position"]) or b"").hex()
+    return made
+
+
+def compare(runtime: Runtime, before: str, after: str, *, as_json: bool, out: Path | None) -> None:
+    """What changed between two moments; each a snapshot's file or label, a position, or a time."""
+    one, two = (
+        read(runtime, before, "--before"),
+        read(runtime, after, "--after") if after else json.loads(encoded(taken(runtime))),
+    )
+    found = delta(one, two)
+    if out is not None:
+        from commands.report_page import Page
+        from commands.reports import write
+
+        write(runtime, out, Page(*_page(found)))
+    if as_json:
+        render.document("rt.report.v1", found)
+    elif out is None:
+        for line in _lines(found):
+            render.out(line)
+
+
+def read(runtime: Runtime, given: str, where: str) -> dict[str, Any]:
+    """A snapshot from a file, from a label, or made of a position or time. Raises Invalid for a file that is none."""
+    path = _file(runtime, given)
+    if path is None:
+        return json.loads(encoded(taken(runtime, given)))  # type: ignore[no-any-return]  # an object of ours
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as problem:
+        raise errors.Invalid(where=where, why=f"{path}: no snapshot: {problem}") from None
+    if not isinstance(found, dict) or not isinstance(found.get("status"), dict) or "captured_at" not in found:
+        raise errors.Invalid(where=where, why=f"{path}: no snapshot: it has no status and no captured_at")
+    if "hash" in found and found["hash"] != _hash_at(runtime, found.get("position", 0)):
+        raise errors.Invalid(where=where, why=f"{path}: a snapshot of another log")
+    return found
+
+
+def _hash_at(runtime: Runtime, position: object) -> str:
+    return (runtime.reader.hash_at(position) or b"").hex() if isinstance(position, int) else ""
+
+
+def _file(runtime: Runtime, given: str) -> Path | None:
+    if given.isascii() and given.isdecimal():
+        return None
+    path = Path(given)
+    if path.suffix == ".json" or path.is_file():
+        return path
+    labelled = (
+        sorted(folder(runtime).glob(f"*-{given}.json")) if given.replace("-", "").replace("_", "").isalnum() else []
+    )
+    return labelled[-1] if labelled else None
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    """The comparison for people."""
+    lines = [
+        f"from {found['before_captured_at']} (position {found['before_position']})"
+        f" to {found['after_captured_at']} (position {found['after_position']})"
+    ]
+    for status, each in found["status_deltas"].items():
+        lines.append(f"  {status:<22} {each['before']:>7} → {each['after']:>7}  {each['delta']:+}")
+    for each in found["workflow_state_changes"]:
+        how = each.get("state") or f"{each.get('from_state')} → {each.get('to_state')}"
+        lines.append(f"  workflow {render.line(each['instance_key'])}: {each['change']} {render.line(str(how))}")
+    lines += [
+        f"  {each['status']}: task {each['task_id'][:8]} {render.line(str(each.get('subject') or ''))}"
+        for each in found["blocked_or_retryable_tasks"][:20]
+    ]
+    idle = "idle" if found["ended_idle"] else "not idle"
+    lines.append(f"  spent ${found['cost_usd']}, {found['run_seconds']} s of runs; {idle}")
+    return lines
+
+
+def _page(found: dict[str, Any]) -> tuple[Any, ...]:
+    from commands.report_page import Section
+    from projections.drawing import SERIES, Drawn, axes, bars
+
+    names = list(found["status_deltas"])
+    traces = tuple(
+        bars(when, names, [found["status_deltas"][name][when] for name in names], SERIES[at])
+        for at, when in enumerate(("before", "after"))
+    )
+    done = found["completed_task_delta"]["delta"]
+    changes = found["workflow_state_changes"]
+    sections = [
+        Section("tasks", Drawn(f"{done} more tasks are completed", traces, axes("state", "tasks"), sum(_sizes(found)))),
+        Section("workflows", Drawn(f"{len(changes)} moves of workflows"), rows=changes),
+        Section(
+            "waiting",
+            Drawn(f"{len(found['blocked_or_retryable_tasks'])} tasks are blocked or wait for a retry"),
+            rows=found["blocked_or_retryable_tasks"],
+        ),
+    ]
+    cards = [("spent", f"${found['cost_usd']}"), ("seconds of runs", str(found["run_seconds"]))]
+    span = f"{found['before_captured_at']} to {found['after_captured_at']}"
+    where = f"positions {found['before_position']} and {found['after_position']}"
+    return f"{found['runtime_name']}: two moments", span, cards, sections, where
+
+
+def _sizes(found: dict[str, Any]) -> list[int]:
+    return [each["after"] for each in found["status_deltas"].values()]
