@@ -233,3 +233,25 @@ def import_(
         render.document("rt.import.v1", {"position": position, "hash": head})
     else:
         render.out(f"imported {position} events")
+
+
+@app.command("stats", help="What the log holds and where its bytes are.")
+def stats(*, as_json: options.Json = False) -> None:
+    """Show what the log holds."""
+    from adapters import archive, erasure
+
+    runtime = invocation.runtime()
+    db = archive.connect(runtime.home.state)
+    found, topics = erasure.stats(db), erasure.by_topic(db, 12)
+    db.close()
+    files = {each.name: each.stat().st_size for each in sorted(runtime.home.state.iterdir()) if each.is_file()}
+    position = runtime.readable.head().position
+    runtime.close()
+    if as_json:
+        largest = [{"topic": topic, "events": count, "bytes": size} for topic, count, size in topics]
+        render.document("rt.log.stats.v1", found | {"files": files, "topics": largest, "position": position})
+        return
+    for name, value in found.items():
+        render.out(f"{name:<22} {value:>14,}")
+    render.table(("file", "bytes"), [(render.line(name), f"{size:,}") for name, size in files.items()])
+    render.table(("topic", "events", "bytes"), [(topic, f"{count:,}", f"{size:,}") for topic, count, size in topics])

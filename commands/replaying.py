@@ -115,10 +115,12 @@ def _audit(  # what is replayed, with what, and how it is shown
     from replays.audit import RUN, audit, by_cause
 
     differ: list[Verdict] = []
+    erased = 0
     progress = _Progress(len(wanted), shown=summary and not as_json)
     for done, each in enumerate(audit(runtime.home.state, wanted, other, jobs), 1):
         _show(each, summary=summary, as_json=as_json)
         differ += [each] if each.cause is not None else []
+        erased += each.result.erased
         progress.at(done)
     causes = by_cause(differ)
     if as_json:
@@ -126,7 +128,7 @@ def _audit(  # what is replayed, with what, and how it is shown
         end = {"count": len(wanted), "position": head, "next": None, "diverged": len(differ), "causes": causes}
         render.document("rt.end.v1", end)
     elif summary:
-        _summarize(wanted, differ, causes)
+        _summarize(wanted, differ, causes, erased)
     if differ:
         first = next((each for each in differ if each.kind == RUN), differ[0])
         raise errors.Diverged(count=len(differ), total=len(wanted), run=first.result.run[:8])
@@ -147,7 +149,7 @@ class _Progress:
             self._next_s = time.monotonic() + _PROGRESS_S
 
 
-def _summarize(wanted: "list[Wanted]", differ: "list[Verdict]", causes: Any) -> None:  # noqa: ANN401  # cause -> count
+def _summarize(wanted: "list[Wanted]", differ: "list[Verdict]", causes: Any, erased: int) -> None:  # noqa: ANN401  # cause -> count
     from replays.audit import RUN
     from replays.causes import SAID
 
@@ -157,6 +159,8 @@ def _summarize(wanted: "list[Wanted]", differ: "list[Verdict]", causes: Any) -> 
     render.out(f"{runs - wrong} of {runs} runs identical")
     if others:
         render.out(f"{others - len(differ) + wrong} of {others} workflows and schedules identical")
+    if erased:
+        render.out(f"{erased} runs with erased texts: compared as far as they are there")
     for cause, count in causes.items():
         render.out(f"{count:>7}  {SAID[cause]}")
 
@@ -168,6 +172,8 @@ def _show(each: "Verdict", *, summary: bool, as_json: bool) -> None:
     elif result.difference is not None:
         render.out(f"diverged: {each.kind} {result.run[:8]}")
         render.out(render.clean(str(result.difference)))
+    elif result.erased and not summary:
+        render.out(f"run {result.run[:8]}: texts of it were erased; what can be compared without them is identical")
     elif not summary:
         going = ", still running" if result.state == "running" else f", {result.state}"
         render.out(
@@ -189,4 +195,5 @@ def document(result: Replayed, took_s: float) -> dict[str, Any]:
         "output_bytes": result.output_bytes,
         "took_s": round(took_s, 6),
         "difference": msgspec.to_builtins(result.difference),
+        "erased": result.erased,
     }

@@ -96,6 +96,10 @@ GIT_S: Final = 10.0
 PROMPT_CHARS: Final = 24_000
 PROMPT_CHARS_MAX: Final = 200_000
 
+# retention
+ERASED_RUNS_LISTED_MAX: Final = 1_000  # named in one event; further ones are counted
+ERASE_RUNS_AT_ONCE: Final = 200  # in one transaction
+
 # SQL
 SQL_WALL_S_MAX: Final = 8
 SQL_CPU_S_MAX: Final = 8

@@ -71,6 +71,21 @@ class LossAccepted(Fact, frozen=True, kw_only=True, tag="log.loss_accepted"):
     recorded_hash: str
 
 
+class TextsErased(Fact, frozen=True, kw_only=True, tag="log.texts_erased"):
+    """A person had outputs and texts erased. The events that name them stay, and the chain still holds.
+
+    `runs` are those that lost something, up to a bound; `count` is their number.
+    """
+
+    rule: Literal["run", "task", "age"]
+    runs: tuple[str, ...]
+    count: int
+    bodies: int
+    texts: int
+    size: int  # bytes, as they were stored
+    reason: str = ""
+
+
 TaskEvent = (
     TaskQueued
     | TaskClaimed
@@ -129,6 +144,7 @@ Event = (
     | WorkflowEvent
     | OutboxEvent
     | LossAccepted
+    | TextsErased
 )
 
 REGISTRY: dict[str, type[Payload]] = {str(kind.__struct_config__.tag): kind for kind in Event.__args__}

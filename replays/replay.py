@@ -61,6 +61,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     output_bytes: int
     state: str
     difference: Difference | None
+    erased: bool = False  # texts that went into it are gone; what follows from them was not compared
 
 
 def replay(
@@ -86,8 +87,21 @@ def replay(
         consequences=replaying.consequences,
         output_bytes=replaying.output_bytes,
         state=state.status.value if state else "",
-        difference=replaying.difference,
+        difference=None if replaying.erased and _may_be_erasure(replaying.difference) else replaying.difference,
+        erased=replaying.erased,
     )
+
+
+def _is_erased(fact: Recorded) -> bool:
+    """Whether a text that the fact names is gone."""
+    if isinstance(fact.data, OutputAppended):
+        return fact.body is None and fact.data.size > 0
+    return any(getattr(fact.data, field) is not None and field not in fact.texts for field in fact.data.TEXTS)
+
+
+def _may_be_erasure(difference: Difference | None) -> bool:
+    """Whether texts that are gone may be behind a difference: a changed event without any would still be one."""
+    return difference is None or difference.cause not in ("damaged", "undecodable")
 
 
 def is_derived(data: Consequence) -> bool:
@@ -118,6 +132,7 @@ class Replaying:
         self.events = 0
         self.consequences = 0
         self.output_bytes = 0
+        self.erased = False
         self.difference: Difference | None = None
         self._salt = salt
         self._decisions = 0
@@ -175,6 +190,7 @@ class Replaying:
 
     def _feed(self, fact: Recorded) -> None:
         self._fact, self._met = fact, self.state
+        self.erased = self.erased or _is_erased(fact)
         if isinstance(fact.data, OutputAppended) and fact.body is not None:
             self.output_bytes += len(fact.body)
             digest = hashlib.sha256(self._salt + fact.body).hexdigest()
