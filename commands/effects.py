@@ -58,7 +58,7 @@ class Effects:
         mind = state.mind
         if mind is not None and mind.question is not None and mind.question.ask not in self._open and not abandoned:
             if mind.finishing is None:
-                yield from self._ask(state, mind, mind.question)
+                yield from self.ask(state, mind, mind.question)
             else:  # nobody needs its answer any more
                 now_s = self._world.clock.monotonic_s()
                 yield answered(self._world, mind.question, cause="given_up", since_s=now_s)
@@ -155,7 +155,8 @@ class Effects:
     def _wanted(self, state: core.Run, call: core.Call) -> CallInput:
         return self.call or msgspec.json.decode(self._world.log.blob(state.task, call.input), type=CallInput)
 
-    def _ask(self, state: core.Run, mind: Mind, question: Question) -> Iterator[Happened]:
+    def ask(self, state: core.Run, mind: Mind, question: Question) -> Iterator[Happened]:
+        """Put a question to its controller; what came of it at once, where it could not even be asked."""
         request = self._world.log.blob(state.task, question.request)
         setup, controller = mind.setup, mind.asked
         if controller.kind == "openai":

@@ -127,7 +127,7 @@ def setup(config: Config, name: str, task: Given, grants: tuple[Grant, ...] = ()
         program=chosen.program,
         goal=task.goal,
         profile=name,
-        controller=_controller(config, controller, retries(chosen), task.folder),
+        controller=controller_of(config, controller, retries(chosen), task.folder),
         tools=tuple(_tool(config, each, chosen, task.folder) for each in chosen.tools),
         patterns=_patterns(chosen.patterns, task),
         prompts=Prompts(chosen.prompt, hidden(chosen)),
@@ -147,8 +147,8 @@ def setup(config: Config, name: str, task: Given, grants: tuple[Grant, ...] = ()
         memory=task.memory,
         context=task.context,
         cwd=task.cwd,
-        spares=tuple(_controller(config, each, retries(chosen), task.folder) for each in spares),
-        summarizer=_controller(config, summary.model, 0, task.folder) if summary else None,
+        spares=tuple(controller_of(config, each, retries(chosen), task.folder) for each in spares),
+        summarizer=controller_of(config, summary.model, 0, task.folder) if summary else None,
         older=task.older if summary else (),
         summary_chars=summary.chars if summary else 0,
         state=task.state,
@@ -179,7 +179,8 @@ def controllers(config: Config) -> dict[str, ControllerConfig]:
     return CONTROLLERS | models | config.controllers
 
 
-def _controller(config: Config, name: str, attempts: int | None, folder: str) -> Controller:
+def controller_of(config: Config, name: str, attempts: int | None, folder: str) -> Controller:
+    """The frozen form of a controller; `attempts` instead of its own retries. Raises UnknownController."""
     found = controllers(config).get(name)
     if found is None:
         raise errors.UnknownController(name=name, known=", ".join(controllers(config)))
