@@ -146,7 +146,8 @@ def test_a_missing_consequence_is_found_where_the_next_event_lies(name: str, at:
     found = _difference(name, events)
     following = events[at] if at < len(events) else None
     if following is not None and isinstance(following.data, Consequence):
-        assert (found.kind, found.position) == ("event", following.position)
+        alike = type(gone.data) is type(following.data)  # of two calls that are refused in a row, the other one is met
+        assert (found.kind, found.position) == ("field" if alike else "event", following.position)
     else:
         assert found.kind == "missing"
         assert found.event == gone.data.__struct_config__.tag
@@ -159,7 +160,8 @@ def test_a_surplus_consequence_is_found(name: str, at: int) -> None:
     events = list(LOADED[name][0])
     events.insert(at + 1, events[at])
     found = _difference(name, events)
-    assert found.kind in ("surplus", "event")
+    alike = at + 2 < len(events) and type(events[at + 2].data) is type(events[at].data)
+    assert found.kind in (("field",) if alike else ("surplus", "event"))
     if found.kind == "surplus":
         assert found.today is None
     assert found.position in (events[at].position, events[at + 1].position)
