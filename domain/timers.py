@@ -26,6 +26,13 @@ def next_timer(state: Run) -> Timer | None:
     return min(_timers(state), key=lambda timer: timer.due_us, default=None)
 
 
+def due_us(state: Run, name: str) -> int | None:
+    """When a timer of this name comes due in this state; None where the state has none of that name."""
+    if state.ended or state.policy is None:
+        return None
+    return next((timer.due_us for timer in _timers(state) if timer.timer == name), None)
+
+
 def _timers(state: Run) -> Iterator[Timer]:
     assert state.policy is not None, "a run that was started has a policy"
     if state.parked:

@@ -10,14 +10,25 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from domain import errors
+from domain import errors, timers
 from domain import run as core
 from domain.advance import stream_of
-from domain.agent_events import ControllerAsked, DecisionMade
-from domain.events import Consequence, OutputAppended, Payload, Recorded, TaskBlocked, TaskCanceled
+from domain.agent_events import ApprovalRequested, CallRefused, ControllerAsked, DecisionMade
+from domain.events import (
+    CancelRequested,
+    Consequence,
+    OutputAppended,
+    Payload,
+    Recorded,
+    TaskBlocked,
+    TaskCanceled,
+    TimerFired,
+    ToolCallRequested,
+)
 from replays.causes import SAID, Cause, cause_of
 
 Kind = Literal["field", "event", "missing", "surplus", "digest", "error", "undecodable"]
+_CARRIED_OUT = (ToolCallRequested, CallRefused, ApprovalRequested, CancelRequested)  # what a decision leads to
 _INPUT_CHARS = 300
 _INPUTS_MAX = 8  # shown: with them a difference is at most 20 lines
 
@@ -197,6 +208,10 @@ class Replaying:
             if digest != fact.data.digest:
                 self._differs("digest", fact, "digest", fact.data.digest, digest)
                 return
+        due_us = timers.due_us(self.state, fact.data.timer) if isinstance(fact.data, TimerFired) else None
+        if isinstance(fact.data, TimerFired) and due_us not in (None, fact.data.due_us):
+            self._differs("field", fact, "due_us", str(fact.data.due_us), str(due_us))
+            return
         try:
             step = self.step(fact if self._instead is None else self._instead(fact))
         except Exception as problem:  # noqa: BLE001  # today's core refusing a fact is a difference to show
@@ -271,7 +286,9 @@ class Replaying:
 
     def _decision(self, kind: type[Payload]) -> int:
         """The number of the decision that an event is about. Today's state has gone on to all that follows."""
-        return self._decisions + 1 if kind in (ControllerAsked, DecisionMade) else 0
+        if kind in (ControllerAsked, DecisionMade):
+            return self._decisions + 1
+        return self._decisions if kind in _CARRIED_OUT else 0
 
 
 def show(data: Payload) -> str:

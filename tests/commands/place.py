@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.log_reader import LogReader, RawRow
+from tests.commands.zygote import fits, zygote
 
 ROOT = Path(__file__).resolve().parents[2]
 RT = (sys.executable, "-P", "-m", "rt_runtime")
@@ -94,12 +95,15 @@ class Place:
         prepare: Callable[[], None] | None = None,
     ) -> Done:
         """Run a command to its end."""
+        own = self.environment | dict(env or {})
+        if prepare is None and fits(own):
+            return Done(*zygote().run(argv, cwd or self.folder, own, stdin, 60))
         done = subprocess.run(
             [*RT, *argv],
             input=stdin,
             capture_output=True,
             cwd=cwd or self.folder,
-            env=self.environment | dict(env or {}),
+            env=own,
             timeout=60,
             check=False,
             preexec_fn=prepare,

@@ -35,6 +35,7 @@ class Unseen(NamedTuple):
 _ASKED, _DECIDED, _FINISHED = "run.controller_asked", "run.decision_made", "run.finished"
 _REFUSED, _BUDGET, _CALL = "run.call_refused", "run.budget_reached", "run.tool_call_requested"
 _CANCEL, _APPROVAL, _RETRY = "run.cancel_requested", "run.approval_requested", "task.retry_scheduled"
+_TIMER = "run.timer_fired"
 
 PROMPTS = (
     Mutant(
@@ -193,6 +194,15 @@ ORDERINGS = (
 
 DEFAULTS = (
     Mutant(
+        "a question is put again later", "default", "decided.py",
+        "retry_at_us=at_us + pause", "retry_at_us=at_us + 2 * pause", "watched", _TIMER,
+    ),
+    Mutant(
+        "a call may take twice as long", "default", "timers.py",
+        "after_us = call.timeout_us or state.policy.timeout_us",
+        "after_us = 2 * (call.timeout_us or state.policy.timeout_us)", "timeout", _TIMER,
+    ),
+    Mutant(
         "a run that is finished without a word on how has failed", "default", "decisions.py",
         'outcome: Literal["completed", "failed", "blocked"] = "completed"',
         'outcome: Literal["completed", "failed", "blocked"] = "failed"',
@@ -327,16 +337,5 @@ UNSEEN = (
         "budgets of a profile are halved", "agents.py",
         "tool_calls=limits.tool_calls,", "tool_calls=limits.tool_calls // 2,",
         "what a configuration is compiled to is frozen at the start", "circle", _CALL,
-    ),
-    Unseen(
-        "a question is put again later", "decided.py",
-        "retry_at_us=at_us + pause", "retry_at_us=at_us + 2 * pause",
-        "that a timer fired is a fact, also when",
-    ),
-    Unseen(
-        "a call may take twice as long", "timers.py",
-        "after_us = call.timeout_us or state.policy.timeout_us",
-        "after_us = 2 * (call.timeout_us or state.policy.timeout_us)",
-        "that a timer fired is a fact, also when",
     ),
 )  # fmt: skip
