@@ -27,6 +27,7 @@ COMMANDS = {
     "erase": ("retention", "erase", "Erase outputs and texts of a run or task for good; the log still verifies."),
     "gc": ("retention", "gc", "Erase outputs and texts of old runs; --dry-run says what would go."),
     "redecide": ("redeciding", "redecide", "What another controller would have said at each decision of a run."),
+    "fork": ("forking", "fork", "A run as it would have gone on from a moment with other inputs."),
     "bisect": ("bisecting", "bisect", "The commit that changed a decision of a run."),
     "why": ("why", "why", "What led to it: the chain of causes in plain words."),
     "sql": ("sql", "sql", "Ask the tables one SELECT, read-only; without one a shell."),

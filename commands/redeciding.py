@@ -1,30 +1,24 @@
 """`rt redecide`: what another controller would have said at each decision of a run. Nothing it says is carried out."""
 
 import asyncio
-import dataclasses
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import typer
 
-from commands import options, render
+from commands import options, render, unrecorded
 from commands.agents import known_controller
-from commands.effects import Effects
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from commands.world import World
 from domain import agents, errors
 from domain import run as core
 from domain.agent_events import DecisionMade
-from domain.events import Recorded, Text
 from domain.ids import text_of
-from domain.ports import Log
-from domain.run_state import Run
 from domain.setup import Controller
 from replays.points import Point, points, with_controller
 
 _ASKED_MAX = 200
-_POLL_S = 0.01
 
 
 class Redecided(NamedTuple):
@@ -96,52 +90,14 @@ async def _one(world: World, point: Point, controller: Controller) -> Redecided:
     if mind is None or mind.question is None:
         return Redecided(point, None, "it would not have been asked here")
     texts = {text_of(text).sha256: text for text in step.texts}
-    fact = await _answer(dataclasses.replace(world, log=_With(world.log, texts)), step.state)
+    fact = await unrecorded.answer(world, step.state, texts)
     after = core.step(step.state, fact)
     cause = str(getattr(fact.data, "cause", ""))
     return Redecided(point, _decision(after), cause or "its answer was none")
 
 
-async def _answer(world: World, state: Run) -> Recorded:
-    """The fact of the controller's answer. It is asked as in the run, and no longer than its deadline."""
-    mind = state.mind
-    assert mind is not None, "there is a question"
-    assert mind.question is not None, "there is a question"
-    effects = Effects(world, state.run, lambda: None)
-    happened = list(effects.ask(state, mind, mind.question))
-    while not happened:
-        happened = [each for each in effects.collect(world.clock.monotonic_s()) if hasattr(each.fact, "ask")]
-        if not happened:
-            await asyncio.sleep(_POLL_S)
-    await effects.clear()
-    return Recorded(
-        stream=state.run,
-        version=1,
-        at_us=world.clock.now_us(),
-        actor="controller:redecide",
-        data=happened[-1].fact,  # type: ignore[arg-type]  # every Fact of ours is an Event
-        correlation=state.task,
-        texts=happened[-1].texts,
-    )
-
-
 def _decision(step: core.Step) -> DecisionMade | None:
     return next((each for each in step.consequences if isinstance(each, DecisionMade)), None)
-
-
-class _With:
-    """A log that knows a few texts more: what is asked here is written nowhere."""
-
-    def __init__(self, log: Log, texts: dict[str, bytes]) -> None:
-        self._log = log
-        self._texts = texts
-
-    def blob(self, scope: str, text: Text) -> bytes:
-        """See domain.ports.LogView."""
-        return self._texts[text.sha256] if text.sha256 in self._texts else self._log.blob(scope, text)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the log has
-        return getattr(self._log, name)
 
 
 def _essence(data: DecisionMade) -> tuple[object, ...]:

@@ -103,7 +103,7 @@ def replay(
     )
 
 
-def _is_erased(fact: Recorded) -> bool:
+def is_erased(fact: Recorded) -> bool:
     """Whether a text that the fact names is gone."""
     if isinstance(fact.data, OutputAppended):
         return fact.body is None and fact.data.size > 0
@@ -201,7 +201,7 @@ class Replaying:
 
     def _feed(self, fact: Recorded) -> None:
         self._fact, self._met = fact, self.state
-        self.erased = self.erased or _is_erased(fact)
+        self.erased = self.erased or is_erased(fact)
         if isinstance(fact.data, OutputAppended) and fact.body is not None:
             self.output_bytes += len(fact.body)
             digest = hashlib.sha256(self._salt + fact.body).hexdigest()
