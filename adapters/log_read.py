@@ -133,10 +133,11 @@ class ReadLog:
         return self._decoded(cursor)
 
     def _decoded(self, cursor: sqlite3.Cursor) -> Iterator[Recorded]:
+        text = self._view().text
         while rows := cursor.fetchmany(500):
             for row in rows:
                 event = self._codec.decode(Row(*row[:6]), None if row[7] is None else unpack(row[6], row[7]))
-                yield hydrated(event, self._view().text)
+                yield hydrated(event, text)
 
     def output(self, run: str, after: int = 0, limit: int = 64) -> list[Recorded]:
         """See domain.ports.Log."""
