@@ -1,5 +1,6 @@
 """Many replays: runs, workflows and schedules of one log, in parallel processes where there are many."""
 
+import functools
 import multiprocessing
 import os
 import time
@@ -107,4 +108,11 @@ def _replayed(folder: Path, wanted: Sequence[Wanted], other: Other | None) -> It
 
 
 def _chunk(given: tuple[Path, Sequence[Wanted], Other | None]) -> list[Verdict]:
-    return list(_replayed(*given))
+    folder, wanted, other = given
+    return [verdict(_opened(folder), each, other) for each in wanted]
+
+
+@functools.cache
+def _opened(folder: Path) -> ReadLog:
+    """The log of a process of the pool, open until that ends: opening it takes longer than replaying a small chunk."""
+    return ReadLog(folder)
