@@ -1,9 +1,6 @@
 """Cold starts: each command in a process of its own, compared with a Python that does nothing."""
 
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 from adapters.log_sqlite import SqliteLog
@@ -22,14 +19,13 @@ GROWTH_MAX = 1.5
 
 def measure() -> list[Row]:
     with harness.folder() as folder:
-        os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")  # as an installed program has it
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        harness.keep_bytecode(folder)
         logs = {count: _Home(folder / str(count), count) for count in (SMALL, LARGE)}
         work = _Home(folder / "work", 0)
         found = harness.rounds(
             ROUNDS,
             {
-                "python": lambda: _ms([sys.executable, "-c", "pass"]),
+                "python": lambda: harness.command_ms([sys.executable, "-c", "pass"]),
                 "--help": lambda: work.rt("--help"),
                 "intake": lambda: work.rt("intake", "--", "true"),
                 "do": lambda: work.rt("do", "--", "true"),
@@ -86,7 +82,7 @@ class _Home:
         self.rt("status")
 
     def rt(self, *arguments: str) -> float:
-        return _ms([sys.executable, "-P", "-m", "rt_runtime", *arguments], self._folder)
+        return harness.rt_ms(self._folder, *arguments)
 
     def status(self) -> float:
         return self.rt("status")
@@ -99,21 +95,6 @@ class _Home:
         took_ms = self.rt("status")
         self.rt("status")  # leaves the file as the other measurements find it
         return took_ms
-
-
-def _ms(argv: list[str], cwd: Path | None = None) -> float:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RT_")}
-    start_s = time.perf_counter()
-    subprocess.run(
-        argv,
-        cwd=cwd,
-        env=environment | {"PYTHONPATH": str(harness.ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    return (time.perf_counter() - start_s) * 1000
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import platform
 import shutil
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -68,6 +69,33 @@ def timed(work: Callable[[], object]) -> float:
     start_s = time.perf_counter()
     work()
     return time.perf_counter() - start_s
+
+
+def keep_bytecode(folder: Path) -> None:
+    """Let what is started keep its bytecode in a folder, as an installed program has it."""
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def rt_ms(cwd: Path, *arguments: str) -> float:
+    """Milliseconds that an `rt` command takes as a whole, in a process of its own."""
+    return command_ms([sys.executable, "-P", "-m", "rt_runtime", *arguments], cwd)
+
+
+def command_ms(argv: list[str], cwd: Path | None = None) -> float:
+    """Milliseconds from the start of a process to its end. It must succeed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RT_")}
+    start_s = time.perf_counter()
+    subprocess.run(
+        argv,
+        cwd=cwd,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    return (time.perf_counter() - start_s) * 1000
 
 
 def rate(per_s: float) -> str:

@@ -21,7 +21,7 @@ MIB_PER_S_MIN = 150
 def measure() -> list[Row]:
     with harness.folder() as folder:
         logs = {
-            (adapter, size): _Log(folder / f"{adapter}-{size}", adapter, size)
+            (adapter, size): LongRun(folder / f"{adapter}-{size}", adapter, size)
             for adapter in ("says", "answers")
             for size in ("small", "large")
         }
@@ -58,38 +58,38 @@ def measure() -> list[Row]:
     return rows
 
 
-class _Log:
+class LongRun:
     """A log with one long run."""
 
     def __init__(self, folder: Path, adapter: str, size: str) -> None:
         small = size == "small"
         body_bytes = SMALL_BYTES if small else CHUNK_BYTES_MAX
         count = SMALL_EVENTS if small else LARGE_EVENTS
-        self._log = SqliteLog(folder, create=True)
+        self.log = SqliteLog(folder, create=True)
         teller = Teller()
         _, queued = teller.queued(adapter)
         tip, claim = teller.claimed(queued)
         tip, start = teller.started(tip, queued)
         tip, spawn = teller.spawned(tip)
-        store(self._log, [queued, claim, start, spawn])
+        store(self.log, [queued, claim, start, spawn])
         text = LINE * (body_bytes // len(LINE) + 2)
         self.bytes = 0
         for at in range(0, count, AT_ONCE):
             bodies = [text[each % len(LINE) :][: body_bytes - each % 64] for each in range(at, at + AT_ONCE)]
             tip, put = teller.printed(tip, bodies, self.bytes)
-            store(self._log, [put])
+            store(self.log, [put])
             self.bytes += sum(map(len, bodies))
         last = b'{"status": "completed", "operator_summary": "done"}\n'
         tip, put = teller.printed(tip, [last], self.bytes)
         self.bytes += len(last)
         _, end = teller.exited(tip, 0, self.bytes)
-        store(self._log, [put, end])
-        self._run = tip.state.run
-        self.events = self._log.head().position
+        store(self.log, [put, end])
+        self.run = tip.state.run
+        self.events = self.log.head().position
 
     def replay(self) -> float:
         def work() -> None:
-            result = replay(self._log.run_events(self._run, bodies=True), self._log.salt(self._run))
+            result = replay(self.log.run_events(self.run, bodies=True), self.log.salt(self.run))
             assert result.difference is None, str(result.difference)
             assert result.state == "completed"
 
@@ -98,7 +98,7 @@ class _Log:
     def read(self) -> float:
         def work() -> None:
             query = "SELECT * FROM stored_events LEFT JOIN bodies USING (position) ORDER BY position"
-            assert self._log.bulk(lambda db: sum(1 for _ in db.execute(query))) == self.events
+            assert self.log.bulk(lambda db: sum(1 for _ in db.execute(query))) == self.events
 
         return harness.timed(work)
 

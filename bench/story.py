@@ -37,6 +37,7 @@ class Teller:
     dispatcher: str = f"{7:032x}"
     boot_id: str = BOOT
     config: Config = field(default_factory=lambda: CONFIG)
+    step_us: int = 997  # from one event to the next
     _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _at_us: int = 1_767_225_600_000_000
 
@@ -135,7 +136,7 @@ class Teller:
         return put
 
     def _now(self) -> int:
-        self._at_us += 997
+        self._at_us += self.step_us
         return self._at_us
 
 
