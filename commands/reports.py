@@ -107,7 +107,7 @@ def _of_period(runtime: Runtime, since: str, only: str) -> Report:
 
     def question(database: "Database", position: int) -> tuple[Any, ...]:
         [[head]] = database.execute("SELECT max(recorded_at) FROM events").fetchall()
-        until_us = _us(head)
+        until_us = _us(head) if head is not None else runtime.clock.now_us()  # of an empty log: of now
         from_us = moments.since(since, until_us)
         named = {"since": _timestamp(from_us), "until": _timestamp(until_us)}
         sections = [_section(database, each, named) for each in wanted]

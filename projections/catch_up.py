@@ -6,6 +6,7 @@ noticed. A damaged or outdated file is set aside and rebuilt.
 
 import fcntl
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -25,6 +26,8 @@ _BATCH_BYTES = 64 << 20  # of output text in one transaction
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "checkpoint_threshold": "64MB"}
 # Writing the WAL into the file takes twice as long as reading it back at the next question, up to about here.
 _WAL_BYTES = 1 << 20
+_HELD = re.compile(r"Conflicting lock is held in (.{1,200}?) \(PID (\d+)\)")
+_FULL = "No space left on device"
 Answer = TypeVar("Answer")
 Database = duckdb.DuckDBPyConnection
 
@@ -73,7 +76,8 @@ class Projection:
     def ask(self, question: Callable[[Database, int], Answer]) -> Answer:
         """Answer a question on tables that are caught up with the head as it was at the start; it gets the position.
 
-        Raises ProjectionFailed when an event breaks a table even in a fresh file.
+        Raises ProjectionFailed when an event breaks a table even in a fresh file, ProjectionHeld where another
+        program has the file open.
         """
         with self._lock():
             return self._ask(question)
@@ -102,6 +106,11 @@ class Projection:
             return self._once(question)
         except duckdb.ProgrammingError:  # the question is wrong, not the file
             raise
+        except duckdb.OutOfMemoryException as problem:
+            raise errors.ProjectionFailed(why=f"there is not enough memory: {str(problem)[:300]}") from None
+        except duckdb.IOException as problem:
+            self._raise_if_whole(str(problem))
+            self._set_aside()
         except (duckdb.Error, Stale, errors.ProjectionFailed):
             self._set_aside()
         return self._once(question)
@@ -187,6 +196,13 @@ class Projection:
             return Path(f"{self._path}.wal").stat().st_size
         except FileNotFoundError:
             return 0
+
+    def _raise_if_whole(self, why: str) -> None:
+        """Raise for what is wrong around the file and not in it."""
+        if held := _HELD.search(why):
+            raise errors.ProjectionHeld(program=held[1], pid=held[2])
+        if _FULL in why:
+            raise errors.StoreFull(path=str(self._path), why=_FULL)
 
     def _set_aside(self) -> None:
         for part in ("", ".wal"):

@@ -20,7 +20,7 @@ from replays.replay import Replayed, replay
 from replays.substitute import Substitution
 
 RUN = "run"
-_ALONE_MAX = 64  # fewer than these are replayed here: a process takes as long to start
+_ALONE_S = 0.5  # so long is replayed here before there are more processes, which take a third of that to start
 _CHUNK = 32
 
 
@@ -52,13 +52,22 @@ class Other(NamedTuple):
 
 
 def audit(folder: Path, wanted: Sequence[Wanted], other: Other | None = None, jobs: int = 0) -> Iterator[Verdict]:
-    """Replay all of them, in order. `jobs` 0: as many processes as this one may use, where there is work for them."""
-    jobs = jobs or len(os.sched_getaffinity(0))
-    if len(wanted) < _ALONE_MAX or jobs == 1:
-        yield from _replayed(folder, wanted, other)
+    """Replay all of them, in order. `jobs` 0: as many processes as this one may use, once there is work for them."""
+    alone_s = 0.0
+    done = 0
+    if not jobs or jobs == 1:
+        for each in _replayed(folder, wanted, other):
+            yield each
+            done += 1
+            alone_s += each.took_s
+            if not jobs and alone_s > _ALONE_S:
+                break
+    rest = wanted[done:]
+    chunks = [rest[at : at + _CHUNK] for at in range(0, len(rest), _CHUNK)]
+    if not chunks:
         return
-    chunks = [wanted[at : at + _CHUNK] for at in range(0, len(wanted), _CHUNK)]
-    with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=multiprocessing.get_context("spawn")) as pool:
+    processes = min(jobs or len(os.sched_getaffinity(0)), len(chunks))
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         for found in pool.map(_chunk, [(folder, chunk, other) for chunk in chunks]):
             yield from found
 

@@ -134,6 +134,14 @@ class OutcomeUnknown(Corrupt):
     hint = "rt log verify"
 
 
+class ProjectionHeld(Conflict):
+    """A program that is not ours has the file of the tables open."""
+
+    code = "projection.held"
+    message = "{program} (pid {pid}) has the projection open: end it, and give it a copy of its own"
+    hint = "rt sql --open copy.duckdb"
+
+
 class ProjectionFailed(Corrupt):
     """An event breaks a projection, or the tables cannot be written."""
 

@@ -277,6 +277,22 @@ def test_a_damaged_file_is_set_aside_and_rebuilt(history: Place, damage: str) ->
     assert (history.state / "projection.duckdb.set-aside").exists() or damage == "empty"
 
 
+def test_a_file_that_another_program_has_open_is_kept_and_said_to_be_open(history: Place) -> None:
+    path = history.state / "projection.duckdb"
+    held = f"held = duckdb.connect({str(path)!r}, read_only=True)"
+    program = f"import duckdb, sys; {held}; print(1, flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        other.stdout.readline()
+        done = history.rt("status")
+        other.stdin.close()
+    assert done.code == 5, done
+    assert f"(pid {other.pid}) has the projection open" in done.errors
+    assert not (history.state / "projection.duckdb.set-aside").exists()
+    assert history.json("status")["position"] == history.head()
+
+
 def test_a_file_of_another_schema_is_rebuilt(history: Place) -> None:
     before = _dump(history)
     database = duckdb.connect(str(history.state / "projection.duckdb"))

@@ -56,6 +56,14 @@ def finding(place: Place, name: str, *argv: str) -> dict[str, Any]:
 # a period
 
 
+def test_an_empty_log_has_a_report(place: Place) -> None:
+    place.ok("init")
+    found = place.json("report")
+    assert "what happened" in place.ok("report").text
+    assert found["pictures"]
+    assert all(each["finding"] for each in found["pictures"])
+
+
 def test_each_picture_has_a_finding_and_the_query_that_gives_its_numbers(made: Place) -> None:
     found = made.json("report")["pictures"]
     assert [each["name"] for each in found] == [*(each.name for each in PERIOD), "replay"]

@@ -109,6 +109,28 @@ def test_sql_shows_what_was_just_taken_in(place: Place) -> None:
         assert (found["rows"], found["position"]) == ([[count]], count)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT now() AS n, 1 AS one, now() AS n; -- the end;",
+        "SELECT now() AS n, 1 AS one, now() AS n /* ; */ ;",
+        "SELECT n, one, n FROM (SELECT now() AS n, 1 AS one) ORDER BY n",
+    ],
+)
+def test_moments_of_a_zone_are_shown(shared: Place, statement: str) -> None:
+    found = shared.json("sql", statement)
+    assert found["columns"] == ["n", "one", "n"]
+    assert found["types"][0] == "TIMESTAMP WITH TIME ZONE"
+    [[first, one, other]] = found["rows"]
+    assert (one, first) == (1, other)
+    assert str(first)[:2] == "20"
+
+
+def test_lists_and_parameters_of_moments_are_shown(shared: Place) -> None:
+    found = shared.json("sql", "SELECT [now()] AS l, $a AS a", "--param", "a=x")
+    assert found["rows"][0][1] == "x"
+
+
 def test_every_column_is_described(shared: Place) -> None:
     rows = shared.rows("projection", "tables")
     assert {(row["table"], row["column"]) for row in rows} == {
