@@ -138,6 +138,8 @@ class Driver:
         if self._is_over():
             return
         self._changed.clear()
+        if self._stale:  # since the beginning of this turn: its wake-up is cleared by now
+            return
         happened = self._collect()
         if happened:
             await self._record(*happened)
