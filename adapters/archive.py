@@ -48,7 +48,7 @@ def _verify(db: sqlite3.Connection) -> Verified:
     prev, bodies, missing = GENESIS, 0, 0
     salts = {stream: bytes(salt) for stream, salt in db.execute("SELECT stream, salt FROM salts")}
     rows = db.execute(
-        f"SELECT {COLUMNS}, hash, b.codec, b.data FROM stored_events LEFT JOIN bodies b USING (position)"  # noqa: S608
+        f"SELECT {COLUMNS}, hash, codec, data FROM event_bodies"  # noqa: S608
         " WHERE position <= ? ORDER BY position",
         (upto,),
     )
@@ -104,7 +104,7 @@ def _is_text(sha256: str, codec: int, data: bytes) -> bool:
 def entries(db: sqlite3.Connection, upto: int) -> Iterator[Entry]:
     """The whole log, each text and salt with the first event of its task or stream."""
     rows = db.execute(
-        f"SELECT {COLUMNS}, hash, b.codec, b.data FROM stored_events LEFT JOIN bodies b USING (position)"  # noqa: S608
+        f"SELECT {COLUMNS}, hash, codec, data FROM event_bodies"  # noqa: S608
         " WHERE position <= ? ORDER BY position",
         (upto,),
     )
@@ -119,7 +119,7 @@ def run_entries(db: sqlite3.Connection, run: str) -> list[Entry]:
     task, claimed = found
     upto = db.execute(NEXT_CLAIM, (task, claimed)).fetchone()[0]
     rows = db.execute(
-        f"SELECT {COLUMNS}, hash, b.codec, b.data FROM stored_events LEFT JOIN bodies b USING (position)"  # noqa: S608
+        f"SELECT {COLUMNS}, hash, codec, data FROM event_bodies"  # noqa: S608
         " WHERE (originator_id = ? AND position >= ? AND position < ?) OR originator_id IN (?, ?) ORDER BY position",
         (task, claimed, upto, run, output_stream(run)),
     )
@@ -191,7 +191,7 @@ def _insert(cursor: sqlite3.Cursor, entry: Entry, position: int, prev: bytes, co
     cursor.execute(INSERT, (*row, linked))
     event = codec.decode(row, entry.body)
     if entry.body is not None:
-        cursor.execute("INSERT INTO bodies VALUES (?, ?, ?)", (position, *pack(entry.body)))
+        cursor.execute("INSERT INTO main.bodies VALUES (?, ?, ?)", (position, *pack(entry.body)))
     for blob in entry.texts:
         stored = (blob.scope, text_of(blob.content).sha256, len(blob.content), *pack(blob.content))
         cursor.execute("INSERT INTO blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", stored)

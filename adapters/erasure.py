@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from adapters.sealed import is_sealed
 from domain.bounds import ERASE_RUNS_AT_ONCE
 from domain.ids import output_stream
 
@@ -68,9 +69,9 @@ def erase(db: sqlite3.Connection, targets: Sequence[Target]) -> None:
 def _erase(db: sqlite3.Connection, target: Target) -> None:
     stream = output_stream(target.run)
     texts = [(target.task, digest) for digest in _texts(db, target)]
-    db.execute(
-        "DELETE FROM bodies WHERE position IN (SELECT position FROM stored_events WHERE originator_id = ?)", (stream,)
-    )
+    for schema in ("main", "archive") if is_sealed(db) else ("main",):
+        found = f"SELECT position FROM {schema}.stored_events WHERE originator_id = ?"  # noqa: S608  # our own names
+        db.execute(f"DELETE FROM {schema}.bodies WHERE position IN ({found})", (stream,))  # noqa: S608  # our own names
     db.executemany("DELETE FROM blobs WHERE scope = ? AND sha256 = ?", texts)
     db.execute("DELETE FROM salts WHERE stream = ?", (stream,))
 

@@ -54,9 +54,13 @@ class View:
 
     def version(self, stream: str) -> int:
         """See domain.ports.LogView."""
-        self._cursor.execute("SELECT max(originator_version) FROM stored_events WHERE originator_id = ?", (stream,))
-        found = self._cursor.fetchone()[0]
-        return int(found) if found else 0
+        self._cursor.execute(
+            "SELECT originator_version FROM stored_events WHERE originator_id = ?"
+            " ORDER BY originator_version DESC LIMIT 1",
+            (stream,),
+        )
+        found = self._cursor.fetchone()
+        return int(found[0]) if found else 0
 
     def task(self, task: str) -> Task | None:
         """See domain.ports.LogView."""
@@ -198,7 +202,7 @@ class Batch:
             self.written = Row(*self._rows[-1][:6])
             self._rows = []
         if self._bodies:
-            self._cursor.executemany("INSERT INTO bodies VALUES (?, ?, ?)", self._bodies)
+            self._cursor.executemany("INSERT INTO main.bodies VALUES (?, ?, ?)", self._bodies)
             self._bodies = []
         if self._blobs:
             self._cursor.executemany("INSERT INTO blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", self._blobs)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from adapters.sealed import SEALED_SCHEMA, open_views
 from domain import errors
 
 SCHEMA_MAX = 3
@@ -52,13 +53,25 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
             found = db.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.Error as problem:
         raise errors.Corrupt(why=f"{path}: {problem}") from problem
-    if found > SCHEMA_MAX:
+    if found > SEALED_SCHEMA:
         db.close()
         raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA_MAX}")
     if 0 < found < SCHEMA_MAX:
         db.close()
         raise errors.OlderIndex(path=str(path))
+    _open_views(db, path)
     return db
+
+
+def _open_views(db: sqlite3.Connection, path: Path) -> None:
+    try:
+        open_views(db, path.parent)
+    except sqlite3.Error as problem:
+        db.close()
+        raise errors.Corrupt(why=f"{path}: {problem}") from problem
+    except errors.Corrupt:
+        db.close()
+        raise
 
 
 def address(path: Path) -> str:

@@ -11,7 +11,7 @@ from domain.task import CLAIMABLE, index_change
 from domain.work_events import AdapterEvent, OutboxEvent, SensorEvent
 from domain.workflow_events import WorkflowEvent
 
-SCHEMA = 3
+SCHEMA = 3  # 4 is a log with an archive (`adapters.sealed`)
 COLUMNS = "position, originator_id, originator_version, topic, caused_by, state"
 
 TABLES = (
@@ -55,7 +55,7 @@ INDEX = (
 INDEX_TABLES = ("task_index", "run_index", "noun_index")
 
 # a refused event ends its transaction; to end the statement alone, SQLite would copy each page that an insert touches
-INSERT = "INSERT OR ROLLBACK INTO stored_events VALUES (?,?,?,?,?,?,?)"
+INSERT = "INSERT OR ROLLBACK INTO main.stored_events VALUES (?,?,?,?,?,?,?)"
 
 _HEAD = struct.Struct(">32sQQQII").pack
 _sha256 = hashlib.sha256

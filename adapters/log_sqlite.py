@@ -25,6 +25,7 @@ from adapters.log_append import Batch
 from adapters.log_read import ReadLog
 from adapters.log_reader import BUSY_S, address, open_read_only
 from adapters.log_schema import COLUMNS, INDEX, INDEX_TABLES, SCHEMA, TABLES
+from adapters.sealed import SEALED_SCHEMA, is_sealed, open_views
 from domain import errors
 from domain.ports import Appended, Follower, Work
 
@@ -36,7 +37,9 @@ _VERSIONS_MAX = 20_000  # streams whose last version is remembered between appen
 
 
 class Pool(SQLiteConnectionPool):
-    """Connections that sync every commit."""
+    """Connections that sync every commit, and see the archive where there is one."""
+
+    folder: Path
 
     def _create_connection(self) -> SQLiteConnection:
         connection = super()._create_connection()
@@ -46,6 +49,8 @@ class Pool(SQLiteConnectionPool):
             raw.execute(f"PRAGMA {pragma}")
         if raw.execute("PRAGMA synchronous").fetchone()[0] < 2:  # noqa: PLR2004  # FULL
             raise errors.Corrupt(why="SQLite did not accept synchronous=FULL")
+        if is_sealed(raw):
+            open_views(raw, self.folder, writable=True)
         return connection
 
 
@@ -121,6 +126,7 @@ class SqliteLog(ReadLog):
         try:
             super().__init__(folder, codec=codec)
             self.recorder = Recorder(self._datastore)
+            self._sealed = is_sealed(self._writer)  # the table does not know the streams that began in the archive
             self._record.check(recorded, self.head().position, self.hash_at)
         except sqlite3.Error as problem:
             self.close()
@@ -132,7 +138,8 @@ class SqliteLog(ReadLog):
     def _open(self, path: Path, *, create: bool) -> None:
         self._datastore = SQLiteDatastore(address(path), originator_id_type="text")
         self._datastore.pool.close()
-        self._datastore.pool = Pool(db_name=address(path), lock_timeout=int(BUSY_S))
+        self._datastore.pool = pool = Pool(db_name=address(path), lock_timeout=int(BUSY_S))
+        pool.folder = path.parent
         self._connection = self._datastore.pool.get_connection(is_writer=True)
         self._writer = self._connection._sqlite_conn  # noqa: SLF001  # held for the log's life
         try:
@@ -144,6 +151,8 @@ class SqliteLog(ReadLog):
 
     def _prepare(self, path: Path, *, create: bool) -> None:
         found = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if found == SEALED_SCHEMA:
+            return
         if found > SCHEMA:
             raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA}")
         if 0 < found < SCHEMA:
@@ -181,7 +190,7 @@ class SqliteLog(ReadLog):
         """See domain.ports.Log."""
         with self._lock:
             try:
-                batch, results = self._appended(works, hopeful=True)
+                batch, results = self._appended(works, hopeful=not self._sealed)
             except sqlite3.IntegrityError:  # a stream was to begin that is there: look, and refuse only that work
                 batch, results = self._appended(works, hopeful=False)
             self._record.advance(batch.position, batch.hash.hex())

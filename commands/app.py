@@ -26,6 +26,7 @@ COMMANDS = {
     "cost": ("costs", "cost", "What models cost, by model, agent, task or day."),
     "erase": ("retention", "erase", "Erase outputs and texts of a run or task for good; the log still verifies."),
     "gc": ("retention", "gc", "Erase outputs and texts of old runs; --dry-run says what would go."),
+    "archive": ("archiving", "archive", "Move the oldest events to a file beside the log; all still read them."),
     "redecide": ("redeciding", "redecide", "What another controller would have said at each decision of a run."),
     "fork": ("forking", "fork", "A run as it would have gone on from a moment with other inputs."),
     "bisect": ("bisecting", "bisect", "The commit that changed a decision of a run."),

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from adapters import archive
+from adapters import archive, sealed
 from domain import errors
 
 HEAD_SUFFIX = ".head.json"  # of the file that names the end of the log, in the form of a home's head.json
@@ -65,6 +65,7 @@ def _copy(state: Path, copy: Path) -> None:
         raise errors.StoreFull(path=str(copy.parent.parent), why=str(problem)) from problem
     finally:
         db.close()
+    sealed.whole(copy, state)
 
 
 def _verified(folder: Path) -> archive.Verified:

@@ -86,6 +86,15 @@ class TextsErased(Fact, frozen=True, kw_only=True, tag="log.texts_erased"):
     reason: str = ""
 
 
+class LogArchived(Fact, frozen=True, kw_only=True, tag="log.archived"):
+    """A person had the oldest events moved to the archive, up to a position whose chain hash is named."""
+
+    upto: int
+    hash: str
+    events: int
+    size: int  # bytes, as they were stored
+
+
 TaskEvent = (
     TaskQueued
     | TaskClaimed
@@ -145,6 +154,7 @@ Event = (
     | OutboxEvent
     | LossAccepted
     | TextsErased
+    | LogArchived
 )
 
 REGISTRY: dict[str, type[Payload]] = {str(kind.__struct_config__.tag): kind for kind in Event.__args__}

@@ -34,6 +34,14 @@ class LogBusy(Conflict):
     hint = "rt doctor"
 
 
+class LogInUse(Conflict):
+    """The log is to be cut, and dispatchers that would not see that are at work."""
+
+    code = "log.in_use"
+    message = "{count} dispatchers are at work; nothing may have the log open while it is cut"
+    hint = "stop `rt work`, then again"
+
+
 class LogNotEmpty(Conflict):
     """An import needs an empty log: positions and hashes are part of what is imported."""
 

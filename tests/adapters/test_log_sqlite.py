@@ -339,11 +339,11 @@ def test_no_log_is_not_found(folder: Path) -> None:
 def test_a_newer_schema_is_refused_and_untouched(folder: Path) -> None:
     SqliteLog(folder, create=True).close()
     connection = foreign(folder)
-    connection.execute("PRAGMA user_version = 4")
+    connection.execute("PRAGMA user_version = 5")
     connection.close()
     before = (folder / "log.db").read_bytes()
     for create in (False, True):
-        with pytest.raises(errors.NewerLog, match=r"schema 4, this one knows schema 3"):
+        with pytest.raises(errors.NewerLog, match=r"schema 5, this one knows schema 3"):
             SqliteLog(folder, create=create)
     with pytest.raises(errors.NewerLog, match="schema 3"):
         LogReader(folder)

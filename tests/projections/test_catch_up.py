@@ -35,7 +35,7 @@ from projections.catch_up import Database, Projection
 from projections.tables import COLUMNS, TABLE_DOCS, UPDATES
 from tests.projections.histories import History
 
-LOSS, ERASED = "log.loss_accepted.v1", "log.texts_erased.v1"
+OF_THE_LOG = {"log.loss_accepted.v1", "log.texts_erased.v1", "log.archived.v1"}
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = st.lists(st.integers(0, 10**7), min_size=1, max_size=40)
 _RANDOM = random.Random(20)  # the same history each time
@@ -176,7 +176,7 @@ def test_a_long_history_reaches_every_state(feed: LogReader, tmp_path: Path) -> 
     of_agents = {topic(kind) for kind in REGISTRY.values() if kind.__module__ in elsewhere}
     of_agents |= {topic(each) for each in (AnswerRead, VerificationRequested, EvidenceGathered, RunVerified)}
     of_agents |= {topic(each) for each in (AgentReported, TaskParked, TaskResumed, TaskPrioritized, TaskEdited)}
-    topics = {topic(kind) for kind in REGISTRY.values()} - {LOSS, ERASED} - of_agents
+    topics = {topic(kind) for kind in REGISTRY.values()} - OF_THE_LOG - of_agents
     assert {row["topic"] for row in found["events"]} == topics
     assert {row["state"] for row in found["runs"]} >= {"completed", "failed", "canceled", "lost"}
     assert {row["state"] for row in found["tool_calls"]} >= {"exited", "not_started", "lost"}
