@@ -38,8 +38,8 @@ class LogInUse(Conflict):
     """The log is to be cut, and dispatchers that would not see that are at work."""
 
     code = "log.in_use"
-    message = "{count} dispatchers are at work; nothing may have the log open while it is cut"
-    hint = "stop `rt work`, then again"
+    message = "{count} dispatchers are at work: stop them first, nothing may have the log open while it is cut"
+    hint = "rt status"
 
 
 class LogNotEmpty(Conflict):

@@ -379,7 +379,7 @@ def test_a_command_that_closes_its_output_and_hangs_is_killed_too(tmp_path: Path
 
 @pytest.mark.parametrize("source", ["/dev/zero", "/dev/urandom"])
 def test_a_command_that_prints_a_hundred_megabytes_is_stopped(source: str, tmp_path: Path) -> None:
-    script = f"echo $$ > {tmp_path}/own; head -c 100000000 {source}; touch {tmp_path}/done; sleep 600"
+    script = f"echo $$ > {tmp_path}/own; head -c 100000000 {source} && touch {tmp_path}/done; sleep 600"
     assert f"more than {CREDENTIAL_OUTPUT_BYTES_MAX} bytes" in str(problem_of(shell(script)))
     assert is_gone(int((tmp_path / "own").read_text()))
     assert not (tmp_path / "done").exists()

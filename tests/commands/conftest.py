@@ -1,11 +1,15 @@
 """Places for the tests of the command line."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.commands.place import Place
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a shell: programs would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.commands.asking import ECHO, RULES, begin, last, started
-from tests.commands.place import Place
+from tests.commands.place import Place, until
 
 SECOND = {"command": "echo", "args": ["another"]}
 
@@ -79,7 +79,7 @@ def test_a_grant_that_is_revoked_while_a_run_waits_does_not_help_it(asked: Place
 def test_a_grant_ends_by_itself(asked: Place) -> None:
     asked.ok("approve", "@last", "--always-for", "0.1s")
     assert asked.json("run-once")["status"] == "completed"
-    assert asked.rows("grant", "list") == []
+    until(lambda: asked.rows("grant", "list") == [])
     assert begin(asked, ECHO)["status"] == "waiting_for_approval"
 
 
