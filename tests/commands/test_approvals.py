@@ -190,7 +190,7 @@ def test_what_a_canceled_run_asked_for_is_withdrawn(waiting: Place) -> None:
 
 @pytest.mark.parametrize("on_expire", ["tell_agent", "fail"])
 def test_what_nobody_answers_in_time_is_expired_and_is_neither_yes_nor_no(empty: Place, on_expire: str) -> None:
-    rule = f'[[policies]]\nid = "soon"\neffect = "ask"\nexpires_s = 0.05\non_expire = "{on_expire}"\n'
+    rule = f'[[policies]]\nid = "soon"\neffect = "ask"\nexpires_s = 0.001\non_expire = "{on_expire}"\n'
     empty.config(RULES + rule)
     begin(empty)
     assert empty.events("run.approval_requested.v1")[0]["rules"] == ["soon"]
