@@ -8,7 +8,7 @@ from urllib.parse import quote
 from adapters.sealed import SEALED_SCHEMA, open_views
 from domain import errors
 
-SCHEMA_MAX = 3
+_INDEX_SCHEMA = 3  # from here on the claim index is this one
 BUSY_S = 5.0
 SQLITE_VERSION = sqlite3.sqlite_version_info
 
@@ -55,8 +55,8 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
         raise errors.Corrupt(why=f"{path}: {problem}") from problem
     if found > SEALED_SCHEMA:
         db.close()
-        raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA_MAX}")
-    if 0 < found < SCHEMA_MAX:
+        raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SEALED_SCHEMA}")
+    if 0 < found < _INDEX_SCHEMA:
         db.close()
         raise errors.OlderIndex(path=str(path))
     _open_views(db, path)

@@ -154,7 +154,7 @@ class SqliteLog(ReadLog):
         if found == SEALED_SCHEMA:
             return
         if found > SCHEMA:
-            raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SCHEMA}")
+            raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SEALED_SCHEMA}")
         if 0 < found < SCHEMA:
             self._renew_index()
             return

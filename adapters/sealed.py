@@ -131,22 +131,28 @@ def seal(db: sqlite3.Connection, folder: Path, upto: int) -> None:
 
 
 def _begin(db: sqlite3.Connection, path: Path) -> None:
-    """A new archive. One that is there was left by a move that never came to its cut, or is of another log."""
-    if path.exists():
-        _attach(db, path, "rw")
-        try:
-            strange = _holds_others(db)
-        except sqlite3.DatabaseError as problem:
-            raise errors.Corrupt(why=f"{path}: {problem}") from problem
-        finally:
-            db.execute("DETACH archive")
-        if strange:
-            raise errors.Corrupt(why=f"{path} holds other events than this log: move it away")
-        path.unlink()
+    clear_leftover(db, path.parent)
     path.touch(0o600)
     _attach(db, path, "rw")
     for statement in _TABLES:
         db.execute(statement)
+
+
+def clear_leftover(db: sqlite3.Connection, folder: Path) -> None:
+    """Remove what a move left that never came to its cut: all of it is in the log. Raises Corrupt for another log's."""
+    path = folder / FILE
+    if is_sealed(db) or not path.exists():
+        return
+    _attach(db, path, "rw")
+    try:
+        strange = _holds_others(db)
+    except sqlite3.DatabaseError as problem:
+        raise errors.Corrupt(why=f"{path}: {problem}") from problem
+    finally:
+        db.execute("DETACH archive")
+    if strange:
+        raise errors.Corrupt(why=f"{path} holds other events than this log: move it away")
+    path.unlink()
 
 
 def _holds_others(db: sqlite3.Connection) -> bool:

@@ -96,7 +96,7 @@ def _check_over(runtime: Runtime, task: str) -> None:
 def _carry_out(  # what goes, why, and how it is asked for
     runtime: Runtime, rule: str, targets: "Sequence[Target]", reason: str, *, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
-    from adapters import archive, erasure
+    from adapters import archive, erasure, sealed
 
     check_text(reason, "--reason")
     if len(reason) > REASON_CHARS_MAX:
@@ -109,6 +109,7 @@ def _carry_out(  # what goes, why, and how it is asked for
     if done:
         _confirm(len(targets), found, yes=yes)
         position = _record(runtime, rule, targets, found, reason)
+        runtime.log.bulk(lambda writer: sealed.clear_leftover(writer, runtime.home.state))  # it holds outputs too
         runtime.log.bulk(lambda writer: erasure.erase(writer, targets))
         forget_tables(runtime.home.state)
     runtime.close()

@@ -343,9 +343,9 @@ def test_a_newer_schema_is_refused_and_untouched(folder: Path) -> None:
     connection.close()
     before = (folder / "log.db").read_bytes()
     for create in (False, True):
-        with pytest.raises(errors.NewerLog, match=r"schema 5, this one knows schema 3"):
+        with pytest.raises(errors.NewerLog, match=r"schema 5, this one knows schema 4"):
             SqliteLog(folder, create=create)
-    with pytest.raises(errors.NewerLog, match="schema 3"):
+    with pytest.raises(errors.NewerLog, match="schema 4"):
         LogReader(folder)
     assert (folder / "log.db").read_bytes() == before
 

@@ -91,6 +91,18 @@ def test_archived_outputs_are_erased_on_demand(old: Place) -> None:
     assert "were erased" in old.ok("replay", run).text
 
 
+def test_what_an_interrupted_move_left_goes_with_what_is_erased(old: Place) -> None:
+    run = old.rows("run", "list")[-1]["run"]
+    with sqlite3.connect(old.state / "log.db") as log:
+        log.execute("ATTACH ? AS left", (str(old.state / "archive.db"),))
+        for table in ("stored_events", "bodies"):
+            log.execute(f"CREATE TABLE left.{table} AS SELECT * FROM main.{table}")  # noqa: S608  # our own names
+    log.close()
+    old.ok("erase", run, "--yes")
+    assert not (old.state / "archive.db").exists()
+    old.ok("log", "verify")
+
+
 def test_a_dry_run_and_a_time_before_all_move_nothing(old: Place) -> None:
     dry = old.json("archive", "--before", "0s", "--dry-run")
     assert (dry["archived"], dry["events"] > 0) == (False, True)
