@@ -130,6 +130,31 @@ def head(root: str, relative: str, *, chars: int = HEAD_CHARS) -> str | None:
     return content.decode("utf-8-sig", "replace")[:chars]
 
 
+def listing(root: str, relative: str) -> list[tuple[str, Seen]]:
+    """What is directly in a folder beneath a root, without digests. Raises BadPath, FileNotFoundError, OSError."""
+    with _beneath(root, _relative(relative) if relative else ()) as folder, os.scandir(folder) as found:
+        entries = sorted(itertools.islice(found, TREE_ENTRIES_MAX), key=lambda entry: entry.name)
+        return [
+            (os.fsencode(entry.name).decode("utf-8", "replace"), _listed(entry.stat(follow_symlinks=False)))
+            for entry in entries
+        ]
+
+
+@contextmanager
+def opened(root: str, relative: str) -> Iterator[tuple[int, os.stat_result]]:
+    """A regular file beneath a root, open for reading. Raises BadPath, FileNotFoundError, OSError, NotRegular."""
+    *folders, name = _relative(relative)
+    try:
+        with _beneath(root, folders) as folder, _regular(folder, name) as found:
+            yield found
+    except _Refused as problem:
+        raise NotRegular(problem.seen.why) from None
+
+
+class NotRegular(Exception):  # for whoever asked for a file to say
+    """Something is there that is not read."""
+
+
 def write_atomic(root: str, relative: str, content: bytes) -> Seen:
     """Write a new file durably: all of it, or nothing. Parents are made; nothing is ever replaced.
 

@@ -54,6 +54,12 @@ async def looked(runtime: Runtime, names: list[str]) -> list[Seen]:
     ]
 
 
+def unlooked(config: Config, names: list[str]) -> list[Seen]:
+    """What the configuration alone says of these adapters."""
+    health = Health(ok=True, detail="not looked at")
+    return [Seen(name, _mode(config, name), health, _fallback(config, name)) for name in names]
+
+
 async def chain(runtime: Runtime, name: str) -> AdapterChoice:
     """What would be used for this adapter now."""
     from adapters.lazy_http import LazyHttp
@@ -86,13 +92,11 @@ def list_adapters(
     runtime = invocation.runtime(create=True)
     config = runtime.config
     names = [BUILT_IN, AGENT, *config.adapters]
-    health = Health(ok=True, detail="not looked at")
-    seen = [Seen(name, _mode(config, name), health, _fallback(config, name)) for name in names]
-    seen = seen if no_probe else asyncio.run(looked(runtime, names))
+    seen = unlooked(config, names) if no_probe else asyncio.run(looked(runtime, names))
     default_ok = next(each.health.ok for each in seen if each.name == config.default_adapter)
     if as_json:
         answer = {"defaultAdapter": config.default_adapter, "defaultOk": default_ok}
-        render.document("rt.adapters.v1", answer | {"adapters": [_shown(config, each) for each in seen]})
+        render.document("rt.adapters.v1", answer | {"adapters": [shown(config, each) for each in seen]})
     else:
         rows = [
             (
@@ -117,9 +121,10 @@ def _fallback(config: Config, name: str) -> str:
     return config.adapters[name].fallback if name in config.adapters else ""
 
 
-def _shown(config: Config, each: Seen) -> dict[str, Any]:
+def shown(config: Config, each: Seen) -> dict[str, Any]:
+    """An adapter for programs."""
     found = config.adapters.get(each.name)
-    shown: dict[str, Any] = {
+    made: dict[str, Any] = {
         "id": each.name,
         "mode": each.mode,
         "isDefault": each.name == config.default_adapter,
@@ -129,8 +134,8 @@ def _shown(config: Config, each: Seen) -> dict[str, Any]:
         "detail": _detail(config, each),
     }
     if found is not None and found.kind in CLIS:
-        shown |= {"autonomy": found.autonomy, "sandbox": found.sandbox, "model": found.model or None}
-    return shown
+        made |= {"autonomy": found.autonomy, "sandbox": found.sandbox, "model": found.model or None}
+    return made
 
 
 def _detail(config: Config, each: Seen) -> str:
@@ -178,7 +183,7 @@ def _said_chain(found: AdapterChoice, *, as_json: bool) -> bool:
 
 def _said_one(config: Config, seen: Seen, *, as_json: bool) -> bool:
     if as_json:
-        render.document("rt.adapter.v1", _shown(config, seen))
+        render.document("rt.adapter.v1", shown(config, seen))
     else:
         how = "ok" if seen.health.ok else seen.health.reason
         render.out(f"{how}: {seen.name} ({seen.mode})  {_detail(config, seen)}".rstrip())

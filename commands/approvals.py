@@ -131,7 +131,7 @@ def list_approvals(as_json: options.Json = False) -> None:
     """List what waits."""
     runtime = invocation.runtime()
     position = runtime.readable.head().position
-    found = list(_waiting(runtime))
+    found = list(waiting(runtime))
     runtime.close()
     if as_json:
         render.documents("rt.approval.v1", found, position=position)
@@ -163,10 +163,11 @@ def _until(expires: str | None, now: str) -> str:
     return "" if expires is None else f"{expires} (over: rt work goes on)" if expires <= now else expires
 
 
-def _waiting(runtime: Runtime) -> Iterator[dict[str, Any]]:
+def waiting(runtime: Runtime) -> Iterator[dict[str, Any]]:
+    """All that waits for a person, the oldest first."""
     log = runtime.readable
     runs = [each.run for each in log.waiting()] + [each.run for each in log.running()]
-    known = [_document(log, answers.asked(log, run, call)) for run in runs for call in _calls(runtime, run)]
+    known = [document(log, answers.asked(log, run, call)) for run in runs for call in _calls(runtime, run)]
     yield from (document for _, document in sorted(known, key=lambda each: each[0]))
     for run in runs:
         yield from _unsettled(runtime, run)
@@ -201,7 +202,7 @@ def show(run: options.RunArgument, call: Call = None, as_json: options.Json = Fa
     """Show what waits."""
     runtime = invocation.runtime()
     found = answers.asked(runtime.readable, runtime.find_run(run), call)
-    _, shown = _document(runtime.readable, found)
+    _, shown = document(runtime.readable, found)
     position = runtime.readable.head().position
     runtime.close()
     if as_json:
@@ -222,7 +223,7 @@ def show(run: options.RunArgument, call: Call = None, as_json: options.Json = Fa
     render.note(f"next: rt approve {again} · rt reject {again} --reason …")
 
 
-def _document(log: RunView, found: answers.Asked) -> tuple[int, dict[str, Any]]:
+def document(log: RunView, found: answers.Asked) -> tuple[int, dict[str, Any]]:
     """What waits, and the position at which it was asked for."""
     approval, setup = found.approval, found.mind.setup
     arguments = msgspec.json.decode(found.arguments)

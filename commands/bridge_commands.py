@@ -81,18 +81,29 @@ def _unsigned() -> errors.Invalid:
 
 
 def _queue(runtime: Runtime, bridge: str, bridged: Bridged, *, as_json: bool) -> None:
-    answer: dict[str, Any] = {"queued": False, "bridge": bridge, "event": bridged.event, "task_id": None}
-    if bridged.task is None:
-        runtime.close()
-        _said(answer | {"ignored": bridged.ignored}, as_json=as_json)
-        return
-    accepted, _ = accepted_from(bridged.task, "bridge", runtime.config, runtime.clock.now_us())
-    check_secrets(runtime, accepted.payload, accepted.event)
-    announce(runtime)
-    answer |= {"queued": True, "profile": accepted.event.profile}
-    answer |= _taken(runtime, accepted)
+    accepted = accepted_of(runtime, bridged)
+    if accepted is not None:
+        announce(runtime)
+    answer = queued(runtime, bridge, bridged, accepted)
     runtime.close()
     _said(answer, as_json=as_json)
+
+
+def accepted_of(runtime: Runtime, bridged: Bridged) -> Accepted | None:
+    """The task of a payload as it may be stored; None where nothing is made of it. Raises Invalid, Refused."""
+    if bridged.task is None:
+        return None
+    accepted, _ = accepted_from(bridged.task, "bridge", runtime.config, runtime.clock.now_us())
+    check_secrets(runtime, accepted.payload, accepted.event)
+    return accepted
+
+
+def queued(runtime: Runtime, bridge: str, bridged: Bridged, accepted: Accepted | None) -> dict[str, Any]:
+    """What became of a payload, for programs."""
+    answer: dict[str, Any] = {"queued": False, "bridge": bridge, "event": bridged.event, "task_id": None}
+    if accepted is None:
+        return answer | {"ignored": bridged.ignored}
+    return answer | {"queued": True, "profile": accepted.event.profile} | _taken(runtime, accepted)
 
 
 def _taken(runtime: Runtime, accepted: Accepted) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import typer
 
 from commands import options, render
 from commands.invocation import invocation
+from commands.wiring import Runtime
 from replays.diff import Difference
 
 _ROWS = ("state", "cause", "events", "decisions", "tool_calls", "output_bytes", "seconds", "tokens", "cost_usd")
@@ -13,12 +14,12 @@ _ROWS = ("state", "cause", "events", "decisions", "tool_calls", "output_bytes", 
 
 def diff(one: options.RunArgument, other: options.RunArgument, *, as_json: options.Json = False) -> None:
     """Compare two runs."""
-    from replays.diff import diff as compared
+    from replays.diff import diff as difference
 
     options.no_tail()
     runtime = invocation.runtime()
     a, b = runtime.find_run(one), runtime.find_run(other)
-    found = compared(*(runtime.readable.run_events(run, bodies=True) for run in (a, b)))
+    found = difference(*(runtime.readable.run_events(run, bodies=True) for run in (a, b)))
     position = runtime.readable.head().position
     runtime.close()
     if as_json:
@@ -27,6 +28,14 @@ def diff(one: options.RunArgument, other: options.RunArgument, *, as_json: optio
         _show(found)
     if found.first is not None:
         raise typer.Exit(1)
+
+
+def compared(runtime: Runtime, a: str, b: str) -> dict[str, Any]:
+    """Two runs beside each other, for programs."""
+    from replays.diff import diff as difference
+
+    found = difference(*(runtime.readable.run_events(run, bodies=True) for run in (a, b)))
+    return {"same": found.first is None} | _document(found)
 
 
 def _document(found: Difference) -> dict[str, Any]:

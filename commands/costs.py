@@ -1,11 +1,12 @@
 """`rt cost`: what models took, by whatever is asked."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from commands import moments, options, render
 from commands.invocation import invocation
+from commands.wiring import Runtime
 from domain import errors
 from projections.run_pictures import rows
 
@@ -31,12 +32,8 @@ def cost(
 ) -> None:
     """Show what models cost."""
     options.no_tail()
-    if by not in _WHAT:
-        raise errors.Invalid(where="--by", why=f"{by!r}: one of {', '.join(_WHAT)}")
     runtime = invocation.runtime()
-    since_us = moments.since(since, runtime.clock.now_us()) if since else 0
-    sql = _SQL.format(what=_WHAT[by], by=by, since=since_us, limit=limit)
-    found, position = runtime.projection().ask(lambda database, at: (rows(database, sql), at))
+    found, position = costs(runtime, by, since, limit)
     runtime.close()
     if as_json:
         render.documents("rt.cost.v1", found, position=position)
@@ -56,3 +53,14 @@ def cost(
         for row in found
     ]
     render.table((by, "answers", "tokens in", "tokens out", "usd", "price unknown"), shown)
+
+
+def costs(
+    runtime: Runtime, by: str, since: str, limit: int, where: tuple[str, str] = ("--by", "--since")
+) -> tuple[list[dict[str, Any]], int]:
+    """What models took, the dearest first, and the position at which that is true. Raises Invalid."""
+    if by not in _WHAT:
+        raise errors.Invalid(where=where[0], why=f"{by!r}: one of {', '.join(_WHAT)}")
+    since_us = moments.since(since, runtime.clock.now_us(), where[1]) if since else 0
+    sql = _SQL.format(what=_WHAT[by], by=by, since=since_us, limit=limit)
+    return runtime.projection().ask(lambda database, at: (rows(database, sql), at))

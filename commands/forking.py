@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Coroutine, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 import typer
@@ -43,6 +43,27 @@ def fork(
     options.no_tail()
     runtime = invocation.runtime()
     wanted = runtime.find_run(run)
+    names = frozenset(name.strip() for name in live.split(",") if name.strip())
+    head, found = forked(runtime, wanted, Wish(at, controller, changes or (), names))
+    runtime.close()
+    if as_json:
+        render.document("rt.fork.v1", document(wanted, found) | {"position": head})
+    else:
+        _show(wanted, found)
+
+
+class Wish(NamedTuple):
+    """How a run is to go on: from where, by whom, with which other inputs, and what is done in earnest."""
+
+    at: str
+    controller: str = ""
+    changes: Sequence[str] = ()
+    live: frozenset[str] = frozenset()
+
+
+def forked(runtime: Runtime, wanted: str, wish: Wish) -> tuple[int, forks.Forked]:
+    """The fork, and the end of the log. Raises Invalid, PositionUnknown, UnknownController."""
+    at, controller, changes, live = wish
     if controller:
         known_controller(runtime, controller)
     events = list(runtime.readable.run_events(wanted, bodies=True))
@@ -58,19 +79,13 @@ def fork(
         if controller:
             chosen = agents.controller_of(runtime.config, controller, 0, str(runtime.home.folder))
             frozen = msgspec.structs.replace(frozen, controller=chosen, spares=())
-        return _with(frozen, changes or ())
+        return _with(frozen, changes)
 
-    if live and any(each.startswith("book") for each in changes or ()):
+    if live and any(each.startswith("book") for each in changes):
         raise errors.Invalid(
             where="--live", why="what is really done is by the policy that it was started with: no --set book"
         )
-    names = frozenset(name.strip() for name in live.split(",") if name.strip())
-    found = asyncio.run(_fork(runtime, events, position, change, names))
-    runtime.close()
-    if as_json:
-        render.document("rt.fork.v1", _document(wanted, found) | {"position": head})
-    else:
-        _show(wanted, found)
+    return head, asyncio.run(_fork(runtime, events, position, change, live))
 
 
 def _is_over(events: Sequence[Recorded]) -> bool:
@@ -177,7 +192,8 @@ def _said(each: Said | None) -> str:
     return f"{each.event} {fields}"[:_SHOWN_MAX]
 
 
-def _document(parent: str, found: forks.Forked) -> dict[str, Any]:
+def document(parent: str, found: forks.Forked) -> dict[str, Any]:
+    """A fork for programs."""
     first = _difference(found)
     return {
         "run": parent,

@@ -35,7 +35,7 @@ def health(as_json: options.Json = False) -> None:
     options.no_tail()
     runtime = invocation.runtime(create=True)
     started_s = time.monotonic()
-    document = _checked(runtime)
+    document = checked(runtime)
     runtime.close()
     document["latency_ms"] = round((time.monotonic() - started_s) * 1000, 1)
     if as_json:
@@ -64,7 +64,7 @@ def _print(document: dict[str, Any]) -> None:
             )
 
 
-def _checked(runtime: Runtime) -> dict[str, Any]:
+def checked(runtime: Runtime) -> dict[str, Any]:
     """Everything; whatever is wrong is an entry, never an exception (HC-1)."""
     try:
         config = runtime.config

@@ -42,7 +42,7 @@ def tail(  # noqa: C901  # a page after the other
             if shown >= limit and not follow_it:
                 break
             at = event.position
-            if not _is(event, topic):
+            if not is_of(event, topic):
                 continue
             shown += 1
             if as_json:
@@ -60,7 +60,8 @@ def tail(  # noqa: C901  # a page after the other
     runtime.close()
 
 
-def _is(event: Recorded, topic: str) -> bool:
+def is_of(event: Recorded, topic: str) -> bool:
+    """Whether an event is of a topic: the beginning of one, or a pattern such as `run.*`."""
     return not topic or fnmatchcase(topic_of(type(event.data)), topic if "*" in topic else f"{topic}*")
 
 
@@ -73,7 +74,7 @@ def _begin(log: ReadLog, topic: str, limit: int) -> int:
     while upto > 0:
         after = max(0, upto - PAGE_EVENTS_MAX)
         for event in reversed(log.read(after, PAGE_EVENTS_MAX, upto)):
-            found += _is(event, topic)
+            found += is_of(event, topic)
             if found == limit:
                 return event.position - 1
         upto = after

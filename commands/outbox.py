@@ -18,6 +18,7 @@ from domain.stream_index import OUTBOX
 from domain.work_events import OutboxDelivered, OutboxDropped, OutboxFailed, OutboxQueued, OutboxRetried
 
 app = typer.Typer(no_args_is_help=True)
+_OPEN = ("queued", "failed", "held")
 Message = Annotated[str, typer.Argument(metavar="MESSAGE", help="Its id, or the beginning of it.")]
 
 
@@ -30,7 +31,7 @@ def list_messages(
     """List the outbox."""
     runtime = invocation.runtime()
     nouns = runtime.readable.nouns(OUTBOX, status)
-    found = [_shown(runtime.readable.stream(noun.stream), noun.status) for noun in nouns[-limit:][::-1]]
+    found = listed(runtime, status, limit)
     position = runtime.readable.head().position
     runtime.close()
     if as_json:
@@ -53,24 +54,36 @@ def list_messages(
         render.note(f"{len(nouns) - limit} older ones are not shown; --limit {len(nouns)}")
 
 
+def listed(runtime: Runtime, status: str, limit: int) -> list[dict[str, Any]]:
+    """Messages, the newest first."""
+    nouns = runtime.readable.nouns(OUTBOX, status)
+    return [shown(runtime.readable.stream(noun.stream), noun.status) for noun in nouns[-limit:][::-1]]
+
+
+def whole(runtime: Runtime, message: str) -> dict[str, Any]:
+    """One message with its content. Raises MessageNotFound, IdAmbiguous."""
+    stream, status = find(runtime, message)
+    events = runtime.readable.stream(stream)
+    found = shown(events, status)
+    queued = events[0].data
+    assert isinstance(queued, OutboxQueued), "a message's stream begins with it"
+    try:
+        found["content"] = msgspec.json.decode(runtime.readable.blob(events[0].correlation, queued.message))
+    except errors.BlobNotFound:
+        found["content"] = None
+    return found
+
+
 @app.command("show", help="One message, with its content.")
 def show(message: Message, as_json: options.Json = False) -> None:
     """Show a message."""
     runtime = invocation.runtime()
-    stream, status = find(runtime, message)
-    events = runtime.readable.stream(stream)
-    shown = _shown(events, status)
-    queued = events[0].data
-    assert isinstance(queued, OutboxQueued), "a message's stream begins with it"
-    try:
-        shown["content"] = msgspec.json.decode(runtime.readable.blob(events[0].correlation, queued.message))
-    except errors.BlobNotFound:
-        shown["content"] = None
+    found = whole(runtime, message)
     runtime.close()
     if as_json:
-        render.document("rt.message.v1", shown)
+        render.document("rt.message.v1", found)
         return
-    for name, value in shown.items():
+    for name, value in found.items():
         if value not in (None, "", 0):
             render.out(f"{name:<12} {render.line(str(value))}")
 
@@ -78,25 +91,35 @@ def show(message: Message, as_json: options.Json = False) -> None:
 @app.command("retry", help="Deliver a message now: one that failed, waits, or is held.")
 def retry(message: Message, reason: options.Reason = "", as_json: options.Json = False) -> None:
     """Retry a message."""
-    _say(message, "retry", reason, ("queued", "failed", "held"), as_json=as_json)
+    _say(message, "retry", reason, as_json=as_json)
 
 
 @app.command("drop", help="Give a message up.")
 def drop(message: Message, reason: options.Reason = "", as_json: options.Json = False) -> None:
     """Drop a message."""
-    _say(message, "drop", reason, ("queued", "failed", "held"), as_json=as_json)
+    _say(message, "drop", reason, as_json=as_json)
 
 
-def _say(message: str, verb: str, reason: str, needs: tuple[str, ...], *, as_json: bool) -> None:
+def _say(message: str, verb: str, reason: str, *, as_json: bool) -> None:
     options.no_tail()
     runtime = invocation.runtime()
+    stream, position = say(runtime, message, verb, short(runtime, reason, "--reason"))
+    runtime.close()
+    if as_json:
+        render.document("rt.message.v1", {"message": stream, "verb": verb, "position": position})
+    else:
+        how = "queued again" if verb == "retry" else "dropped"
+        render.out(f"{how}: message {stream[:8]} at position {position}")
+
+
+def say(runtime: Runtime, message: str, verb: str, text: str) -> tuple[str, int]:
+    """Retry or drop a message that is not over: its id, and where that is recorded. Raises MessageRefused."""
     stream, _ = find(runtime, message)
-    text = short(runtime, reason, "--reason")
     fact: Fact = OutboxRetried(reason=text) if verb == "retry" else OutboxDropped(reason=text)
 
     def work(view: LogView) -> Put | None:
         status = next(noun.status for noun in view.nouns(OUTBOX) if noun.stream == stream)
-        if status not in needs:
+        if status not in _OPEN:
             raise errors.MessageRefused(message=stream[:8], status=status, verb=verb, needs="one that is not over")
         making = Making(view, at_us=runtime.clock.now_us(), actor=runtime.actor)
         making.add(stream, fact)
@@ -105,12 +128,7 @@ def _say(message: str, verb: str, reason: str, needs: tuple[str, ...], *, as_jso
     result = runtime.log.append([work])[0]
     if isinstance(result, Exception):
         raise result
-    runtime.close()
-    if as_json:
-        render.document("rt.message.v1", {"message": stream, "verb": verb, "position": result[-1]})
-    else:
-        how = "queued again" if verb == "retry" else "dropped"
-        render.out(f"{how}: message {stream[:8]} at position {result[-1]}")
+    return stream, result[-1]
 
 
 def find(runtime: Runtime, given: str) -> tuple[str, str]:
@@ -125,7 +143,8 @@ def find(runtime: Runtime, given: str) -> tuple[str, str]:
     return found[0].stream, found[0].status
 
 
-def _shown(events: list[Recorded], status: str) -> dict[str, Any]:
+def shown(events: list[Recorded], status: str) -> dict[str, Any]:
+    """A message for programs."""
     first = events[0]
     queued = first.data
     assert isinstance(queued, OutboxQueued), "a message's stream begins with it"

@@ -128,12 +128,12 @@ def document(schema: str, value: Mapping[str, Any]) -> None:
 
 def line_of_json(value: Mapping[str, Any]) -> None:
     """One JSON object on one line, with no schema of ours: somebody else's columns."""
-    sys.stdout.write(_tame(json.dumps(value, default=_plain, ensure_ascii=False)) + "\n")
+    sys.stdout.write(_tame(json.dumps(value, default=plain, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
 def _line(schema: str, value: Mapping[str, Any]) -> str:
-    return _tame(json.dumps({"schema": schema} | dict(value), default=_plain, ensure_ascii=False)) + "\n"
+    return _tame(json.dumps({"schema": schema} | dict(value), default=plain, ensure_ascii=False)) + "\n"
 
 
 def _tame(text: str) -> str:
@@ -152,7 +152,8 @@ def documents(schema: str, values: Iterable[Mapping[str, Any]], *, position: int
     document("rt.end.v1", {"count": count, "position": position, "next": following})
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """What JSON has no word for: times, digests, exact numbers."""
     if isinstance(value, datetime):
         return moment(value)
     if isinstance(value, bytes):

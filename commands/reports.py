@@ -61,7 +61,7 @@ def report(  # what is reported, and in which form
 
             snapshots.compare(runtime, before, after, as_json=as_json, out=out)
             return
-        found = _of_run(runtime, runtime.find_run(run), only) if run else _of_period(runtime, since or "24h", only)
+        found = of_run(runtime, runtime.find_run(run), only) if run else of_period(runtime, since or "24h", only)
         _give(runtime, found, out, as_json=as_json)
     finally:
         runtime.close()
@@ -99,7 +99,8 @@ def _unescaped(title: str) -> str:
     return render.line(unescape(title))
 
 
-def _of_period(runtime: Runtime, since: str, only: str) -> Report:
+def of_period(runtime: Runtime, since: str, only: str) -> Report:
+    """The report of a period that ends now; `only` one of its pictures. Raises Invalid."""
     from replays.audit import RUN as KIND
     from replays.audit import Wanted, audit
 
@@ -167,7 +168,8 @@ def _share(found: list[bool] | None) -> float | None:
     return None if not found else sum(found) / len(found)
 
 
-def _of_run(runtime: Runtime, run: str, only: str) -> Report:
+def of_run(runtime: Runtime, run: str, only: str) -> Report:
+    """The report of one run."""
     from projections import timeline
     from replays.audit import RUN as KIND
     from replays.audit import Wanted, verdict

@@ -7,10 +7,12 @@ import typer
 from commands import documents, options, render
 from commands.approvals import seconds, short
 from commands.invocation import invocation
-from commands.scheduling import Known, Scheduler
+from commands.scheduling import Known, Scheduler, Ticked
 from commands.taking_in import announce
+from commands.wiring import Runtime
 from domain import errors, schedule
 from domain.intake import parse_time
+from domain.schedule_input import Accepted
 
 app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")]
@@ -46,23 +48,33 @@ def create(  # the fields of a schedule
         fields["enabled"] = False
     runtime = invocation.runtime(create=True)
     document = _document(name, task, fields)
-    scheduler = Scheduler(runtime.config)
-    now_us = runtime.clock.now_us()
-    made = scheduler.accepted(document, now_us)
-    if runtime.secrets.text(made.task.decode()) != made.task.decode():
-        raise errors.Invalid(where="schedule.task", why="contains the value of a registered secret")
+    made = accepted(runtime, document)
     announce(runtime)
-    position, changed = scheduler.upsert(runtime.log, made, now_us, runtime.actor)
-    found = scheduler.named(runtime.log, made.event.name)
+    position, changed, found = upsert(runtime, made)
     runtime.close()
     if as_json:
-        answer = _shown(found) | {"ok": True, "changed": changed, "position": position}
+        answer = shown(found) | {"ok": True, "changed": changed, "position": position}
         render.document("rt.schedule.v1", answer | {"ignored_keys": list(made.ignored_keys)})
         return
     how = "scheduled" if changed else "unchanged"
     render.out(f"{how}: {render.line(made.event.name)}, next at {_when(found)}, at position {position}")
     if made.ignored_keys:
         render.note(f"ignored keys: {', '.join(made.ignored_keys)}")
+
+
+def accepted(runtime: Runtime, document: object) -> Accepted:
+    """A schedule as it may be stored. Raises Invalid."""
+    made = Scheduler(runtime.config).accepted(document, runtime.clock.now_us())
+    if runtime.secrets.text(made.task.decode()) != made.task.decode():
+        raise errors.Invalid(where="schedule.task", why="contains the value of a registered secret")
+    return made
+
+
+def upsert(runtime: Runtime, made: Accepted) -> tuple[int, bool, Known]:
+    """Create the schedule, or replace the one of its name: where, whether anything changed, and how it is now."""
+    scheduler = Scheduler(runtime.config)
+    position, changed = scheduler.upsert(runtime.log, made, runtime.clock.now_us(), runtime.actor)
+    return position, changed, scheduler.named(runtime.log, made.event.name)
 
 
 def _whole(value: float, where: str) -> int:
@@ -99,18 +111,24 @@ def _document(name: str, task: str | None, fields: dict[str, Any]) -> object:
 def list_schedules(as_json: options.Json = False) -> None:
     """List schedules."""
     runtime = invocation.runtime()
-    found = Scheduler(runtime.config).all(runtime.readable)
+    found = listed(runtime)
     position = runtime.readable.head().position
     runtime.close()
-    found.sort(key=lambda each: (not each.state.active, each.state.next_us or 1 << 62, each.state.definition.name))
     if as_json:
-        render.documents("rt.schedule.v1", [_shown(each) for each in found], position=position)
+        render.documents("rt.schedule.v1", [shown(each) for each in found], position=position)
         return
     rows = [
         (each.state.definition.name, _rhythm(each), _status(each), _when(each), each.state.fired, each.state.skipped)
         for each in found
     ]
     render.table(("name", "when", "status", "next", "fired", "skipped"), rows)
+
+
+def listed(runtime: Runtime) -> list[Known]:
+    """All schedules, enabled ones first, then by their next slot."""
+    found = Scheduler(runtime.config).all(runtime.readable)
+    found.sort(key=lambda each: (not each.state.active, each.state.next_us or 1 << 62, each.state.definition.name))
+    return found
 
 
 @app.command("show", help="One schedule: its definition, its task, what it did.")
@@ -120,11 +138,11 @@ def show(name: Name, as_json: options.Json = False) -> None:
     found = Scheduler(runtime.config).named(runtime.readable, name)
     position = runtime.readable.head().position
     runtime.close()
-    shown = _shown(found) | {"position": position}
+    document = shown(found) | {"position": position}
     if as_json:
-        render.document("rt.schedule.v1", shown)
+        render.document("rt.schedule.v1", document)
         return
-    for key, value in shown.items():
+    for key, value in document.items():
         if value not in (None, "", []):
             render.out(f"{key:<16} {render.line(str(value))}")
 
@@ -177,26 +195,36 @@ def run(name: Name, as_json: options.Json = False) -> None:
 def _tick(at: str, only: str, *, as_json: bool) -> None:
     options.no_tail()
     runtime = invocation.runtime()
-    now_us = parse_time(at, "--at") if at else runtime.clock.now_us()
-    done = Scheduler(runtime.config).tick(runtime.log, now_us, runtime.actor, explicit=True, only=only)
+    done = evaluated(runtime, at, only)
     runtime.close()
     if as_json:
-        answer = {
-            "schedulesEvaluated": done.evaluated,
-            "tasksCreated": len(done.tasks),
-            "taskIds": list(done.tasks),
-            "skipped": done.skipped,
-            "failed": [{"name": name, "why": why} for name, why in done.failed],
-            "position": done.position,
-        }
-        render.document("rt.tick.v1", answer)
+        render.document("rt.tick.v1", ticked(done))
         return
     render.out(f"{done.evaluated} schedules evaluated, {len(done.tasks)} tasks created, {done.skipped} slots skipped")
     for name, why in done.failed:
         render.note(f"disabled: {name}: {why}")
 
 
-def _shown(each: Known) -> dict[str, Any]:
+def evaluated(runtime: Runtime, at: str, only: str = "", where: str = "--at") -> Ticked:
+    """Evaluate the schedules now or as of a time, or run one of them. Raises Invalid, ScheduleNotFound."""
+    now_us = parse_time(at, where) if at else runtime.clock.now_us()
+    return Scheduler(runtime.config).tick(runtime.log, now_us, runtime.actor, explicit=True, only=only)
+
+
+def ticked(done: Ticked) -> dict[str, Any]:
+    """An evaluation for programs."""
+    return {
+        "schedulesEvaluated": done.evaluated,
+        "tasksCreated": len(done.tasks),
+        "taskIds": list(done.tasks),
+        "skipped": done.skipped,
+        "failed": [{"name": name, "why": why} for name, why in done.failed],
+        "position": done.position,
+    }
+
+
+def shown(each: Known) -> dict[str, Any]:
+    """A schedule for programs."""
     state, wanted = each.state, each.state.definition
     return {
         "schedule_id": each.stream,

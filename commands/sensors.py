@@ -120,16 +120,8 @@ def _how(done: Ingested | errors.RtError, number: int) -> str:
 def list_sensors(as_json: options.Json = False) -> None:
     """List sensors."""
     runtime = invocation.runtime()
-    known = {noun.name: noun for noun in runtime.readable.nouns(SENSOR)}
     position = runtime.readable.head().position
-    found: list[dict[str, Any]] = []
-    for name, each in runtime.config.sensors.items():
-        noun = known.get(name)
-        status = "disabled" if not each.enabled else noun.status if noun else "waiting"
-        due = render.moment_us(noun.due_us) if noun and noun.due_us else None
-        found.append(
-            {"sensor": name, "status": status, "every_s": each.every_s, "next_at": due, "argv": list(each.argv)}
-        )
+    found = listed(runtime)
     runtime.close()
     if as_json:
         render.documents("rt.sensor.v1", found, position=position)
@@ -139,6 +131,20 @@ def list_sensors(as_json: options.Json = False) -> None:
         for each in found
     ]
     render.table(("sensor", "status", "every s", "next", "program"), rows)
+
+
+def listed(runtime: Runtime) -> list[dict[str, Any]]:
+    """The configured sensors for programs."""
+    known = {noun.name: noun for noun in runtime.readable.nouns(SENSOR)}
+    found: list[dict[str, Any]] = []
+    for name, each in runtime.config.sensors.items():
+        noun = known.get(name)
+        status = "disabled" if not each.enabled else noun.status if noun else "waiting"
+        due = render.moment_us(noun.due_us) if noun and noun.due_us else None
+        found.append(
+            {"sensor": name, "status": status, "every_s": each.every_s, "next_at": due, "argv": list(each.argv)}
+        )
+    return found
 
 
 @app.command("run", help="Run a configured sensor's program now and ingest what it prints.")

@@ -30,21 +30,57 @@ def snapshot(
     if len(label) > _LABEL_CHARS_MAX:
         raise errors.Invalid(where="--label", why=f"{len(label)} characters; at most {_LABEL_CHARS_MAX}")
     runtime = invocation.runtime()
+    target, position, named = written(runtime, label, at, out)
+    runtime.close()
+    if as_json:
+        answer = {"file": str(target), "position": position, "label": named}
+        render.document("rt.snapshot.written.v1", answer)
+    else:
+        render.out(f"{target}: position {position}")
+
+
+def written(runtime: Runtime, label: str, at: str, out: Path | None = None) -> tuple[Path, int, str]:
+    """Write a snapshot: the file, its position, and the label as a file's name can hold it. Raises PositionUnknown."""
     made = taken(runtime, at)
     named = "".join(each if each.isascii() and (each.isalnum() or each in "-_") else "-" for each in label)
     target = out or folder(runtime) / f"{made['position']:012d}{'-' + named if named else ''}.json"
     runtime.files.write(str(target.resolve()), encoded(made))
-    runtime.close()
-    if as_json:
-        answer = {"file": str(target), "position": made["position"], "label": named}
-        render.document("rt.snapshot.written.v1", answer)
-    else:
-        render.out(f"{target}: position {made['position']}")
+    return target, made["position"], named
 
 
 def folder(runtime: Runtime) -> Path:
     """Where snapshots lie."""
     return runtime.home.state / "snapshots"
+
+
+def named(runtime: Runtime, name: str) -> Path:
+    """The file of a snapshot that lies with the others. Raises SnapshotNotFound."""
+    path = folder(runtime) / name
+    if Path(name).name != name or not name.endswith(".json") or path.is_symlink() or not path.is_file():
+        raise errors.SnapshotNotFound(name=name[:200])
+    return path
+
+
+def listed(runtime: Runtime, limit: int = 500) -> list[dict[str, Any]]:
+    """Snapshots that lie with the others, the newest first; one that cannot be read with the reason."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(folder(runtime).glob("*.json"), reverse=True)[:limit]:
+        about: dict[str, Any] = {"name": path.name, "path": path.name}
+        try:
+            made = read(runtime, str(path), path.name)
+        except errors.Invalid as problem:
+            found.append(about | {"error": str(problem.fields["why"])})
+            continue
+        counts = {each["status"]: each["count"] for each in made["status"].get("counts", ())}
+        about |= {
+            "captured_at": made["captured_at"],
+            "runtime_name": made.get("runtime_name", ""),
+            "queued_tasks": len(made.get("queued_tasks", ())),
+            "completed_tasks": counts.get("completed", 0),
+            "position": made.get("position"),
+        }
+        found.append(about)
+    return found
 
 
 def _now(runtime: Runtime, _position: int, question: Callable[["Database", int], dict[str, Any]]) -> dict[str, Any]:
@@ -75,11 +111,7 @@ def taken(runtime: Runtime, at: str = "") -> dict[str, Any]:
 
 def compare(runtime: Runtime, before: str, after: str, *, as_json: bool, out: Path | None) -> None:
     """What changed between two moments; each a snapshot's file or label, a position, or a time."""
-    one, two = (
-        read(runtime, before, "--before"),
-        read(runtime, after, "--after") if after else json.loads(encoded(taken(runtime))),
-    )
-    found = delta(one, two)
+    found = compared(runtime, before, after)
     if out is not None:
         from commands.report_page import Page
         from commands.reports import write
@@ -90,6 +122,14 @@ def compare(runtime: Runtime, before: str, after: str, *, as_json: bool, out: Pa
     elif out is None:
         for line in _lines(found):
             render.out(line)
+
+
+def compared(
+    runtime: Runtime, before: str, after: str, where: tuple[str, str] = ("--before", "--after")
+) -> dict[str, Any]:
+    """What the second moment says differently; the second is now where it is not named. Raises Invalid."""
+    one = read(runtime, before, where[0])
+    return delta(one, read(runtime, after, where[1]) if after else json.loads(encoded(taken(runtime))))
 
 
 def read(runtime: Runtime, given: str, where: str) -> dict[str, Any]:
@@ -118,10 +158,14 @@ def _file(runtime: Runtime, given: str) -> Path | None:
     path = Path(given)
     if path.suffix == ".json" or path.is_file():
         return path
-    labelled = (
-        sorted(folder(runtime).glob(f"*-{given}.json")) if given.replace("-", "").replace("_", "").isalnum() else []
-    )
-    return labelled[-1] if labelled else None
+    return labelled(runtime, given)
+
+
+def labelled(runtime: Runtime, label: str) -> Path | None:
+    """The newest snapshot with this label; None when there is none."""
+    plain = label.replace("-", "").replace("_", "")
+    found = sorted(folder(runtime).glob(f"*-{label}.json")) if plain.isascii() and plain.isalnum() else []
+    return found[-1] if found else None
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

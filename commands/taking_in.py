@@ -14,7 +14,7 @@ from domain.bounds import RUN_DEPTH_MAX
 from domain.events import Blob, Put, Recorded, TaskClaimed, TaskEdited, TaskQueued
 from domain.ids import keyed_task, text_of, thread_stream
 from domain.intake import Accepted, accept
-from domain.ports import LogView, Work
+from domain.ports import LogView, Work, Writer
 from domain.routed import Chosen
 from domain.task import Status
 
@@ -83,6 +83,18 @@ def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Ta
     if len(made) > 1 and isinstance(made[1].data, TaskClaimed):
         claim = msgspec.structs.replace(made[1], position=result[1])
     return Taken(task, accepted, deduplicated=False, position=result[-1], claim=claim)
+
+
+async def take_in_grouped(runtime: Runtime, writer: Writer, accepted: Accepted) -> Taken:
+    """As `take_in`, in a transaction that is shared with whatever else comes at the same time."""
+    task = keyed_task(accepted.key) if accepted.key else runtime.ids.new()
+    try:
+        positions = await writer.submit(_work(runtime, accepted, task, runtime.clock.now_us()))
+    except errors.StreamConflict:
+        if not accepted.key:
+            raise
+        return _known(runtime, task, accepted)
+    return Taken(task, accepted, deduplicated=False, position=positions[-1])
 
 
 def take_in_many(

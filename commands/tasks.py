@@ -24,6 +24,7 @@ from domain.ports import LogView
 from domain.task import Status, Wish
 
 app = typer.Typer(no_args_is_help=True)
+Scope = Literal["claiming", "feeders", "stop"]
 _EDITABLE = ", ".join(EDITABLE)
 _HEADINGS = ("task", "status", "kind", "attempts", "subject", "cause", "created")
 
@@ -78,7 +79,7 @@ def show(task: options.TaskArgument, *, as_json: options.Json = False) -> None:
     wanted = runtime.find_task(task)
     found, position = runtime.projection().ask(lambda database, at: (status.task(database, wanted), at))
     assert found is not None, "an id of the index is in the tables"
-    found |= _payload(runtime, wanted)
+    found |= payload(runtime, wanted)
     runtime.close()
     if as_json:
         render.document("rt.task.v1", found | {"at_position": position})
@@ -92,7 +93,8 @@ def show(task: options.TaskArgument, *, as_json: options.Json = False) -> None:
         render.out(f"run {run['run'][:8]}  attempt {run['attempt']}  {render.mark(run['state'])}{cause}")
 
 
-def _payload(runtime: Runtime, task: str) -> dict[str, Any]:
+def payload(runtime: Runtime, task: str) -> dict[str, Any]:
+    """A task's description and payload; None for a payload that was erased."""
     import msgspec
 
     state = runtime.readable.task(task)
@@ -108,11 +110,11 @@ def _text(value: object) -> str:
     return render.moment(value) if hasattr(value, "isoformat") else str(value)  # type: ignore[arg-type]  # a datetime
 
 
-def _reason(runtime: Runtime, text: str) -> str:
+def reason_of(runtime: Runtime, text: str, where: str = "--reason") -> str:
     """A reason as it may be stored: bounded, and without secrets."""
-    check_text(text, "--reason")
+    check_text(text, where)
     if len(text) > REASON_CHARS_MAX:
-        raise errors.Invalid(where="--reason", why=f"{len(text)} characters; at most {REASON_CHARS_MAX}")
+        raise errors.Invalid(where=where, why=f"{len(text)} characters; at most {REASON_CHARS_MAX}")
     return runtime.secrets.text(text)
 
 
@@ -139,15 +141,17 @@ def retry(
     """Give a task another attempt."""
     runtime = invocation.runtime()
     wanted = runtime.find_task(task)
-    wish = Wish("retry", _reason(runtime, reason))
-    how = None if edit is None else _edit(runtime, documents.read(edit, "--edit"), wish.note)
+    wish = Wish("retry", reason_of(runtime, reason))
+    how = None if edit is None else edit_of(runtime, documents.read(edit, "--edit"), wish.note)
     position = fulfil(runtime.log, wanted, wish, runtime.clock.now_us(), runtime.actor, how)
     runtime.close()
     text = f"task {wanted[:8]} is {'changed and ' if edit else ''}pending again"
     _done("rt.retry.v1", text, {"task": wanted, "edited": edit is not None, "position": position}, as_json=as_json)
 
 
-def _edit(runtime: Runtime, change: object, reason: str) -> Edit:
+def edit_of(runtime: Runtime, change: object, reason: str) -> Edit:
+    """What changes a task before its next attempt. Raises Invalid when it is applied."""
+
     def edit(state: tasks.Task, stored: bytes) -> tuple[TaskEdited, bytes]:
         event, text = edited(state, stored, change, runtime.config, runtime.clock.now_us())
         event = msgspec.structs.replace(event, reason=reason)
@@ -167,6 +171,14 @@ def prioritize(
         raise errors.Invalid(where="N", why=f"{priority}; from {PRIORITY_MIN} to {PRIORITY_MAX}")
     runtime = invocation.runtime()
     wanted = runtime.find_task(task)
+    position = moved(runtime, wanted, priority)
+    runtime.close()
+    values = {"task": wanted, "priority": priority, "position": position}
+    _done("rt.prioritize.v1", f"task {wanted[:8]} has priority {priority}", values, as_json=as_json)
+
+
+def moved(runtime: Runtime, wanted: str, priority: int) -> int:
+    """Give a task that waits another priority; where that is recorded. Raises TaskStateRefused."""
 
     def move(view: LogView) -> Put:
         state = view.task(wanted)
@@ -184,9 +196,7 @@ def prioritize(
     result = runtime.log.append([move])[0]
     if isinstance(result, Exception):
         raise result
-    runtime.close()
-    values = {"task": wanted, "priority": priority, "position": result[-1]}
-    _done("rt.prioritize.v1", f"task {wanted[:8]} has priority {priority}", values, as_json=as_json)
+    return result[-1]
 
 
 def unblock(
@@ -198,7 +208,7 @@ def unblock(
     """Let a blocked task go on."""
     runtime = invocation.runtime()
     wanted = runtime.find_task(task)
-    position = _wish(runtime, wanted, Wish("unblock", _reason(runtime, note)))
+    position = _wish(runtime, wanted, Wish("unblock", reason_of(runtime, note)))
     runtime.close()
     _done(
         "rt.unblock.v1", f"task {wanted[:8]} is pending again", {"task": wanted, "position": position}, as_json=as_json
@@ -214,8 +224,8 @@ def cancel(
 ) -> None:
     """End a task, also while it runs."""
     runtime = invocation.runtime()
-    task = _task_of(runtime, target)
-    text = _reason(runtime, reason)
+    task = task_of(runtime, target)
+    text = reason_of(runtime, reason)
     position, was = cancel_task(runtime.log, task, runtime.clock.now_us(), runtime.actor, text)
     if was == "is asked to end" and not no_wait:
         was = f"is {_wait(runtime, task)}"
@@ -223,7 +233,8 @@ def cancel(
     _done("rt.cancel.v1", f"task {task[:8]} {was}", {"task": task, "position": position, "state": was}, as_json=as_json)
 
 
-def _task_of(runtime: Runtime, target: str) -> str:
+def task_of(runtime: Runtime, target: str) -> str:
+    """The task that is named, or the one whose run is."""
     try:
         return runtime.find_task(target)
     except errors.IdNotFound:
@@ -265,9 +276,7 @@ def _dispatching(runtime: Runtime, event: DispatchPaused | DispatchResumed, *, p
     result = runtime.log.append([decide])[0]
     if isinstance(result, Exception):
         raise result
-    position = result[-1] if result else runtime.log.head().position
-    runtime.close()
-    return bool(result), position
+    return bool(result), result[-1] if result else runtime.log.head().position
 
 
 def pause(
@@ -282,16 +291,13 @@ def pause(
     if scope not in _SCOPES:
         raise errors.Invalid(where="--scope", why=f"{scope!r}: claiming, feeders or stop")
     runtime = invocation.runtime()
-    log, now_us, actor = runtime.log, runtime.clock.now_us(), runtime.actor
-    event = DispatchPaused(reason=_reason(runtime, reason), scope=_SCOPES[scope])
-    running = [each.task for each in log.running()] if scope == "stop" else []
-    changed, position = _dispatching(runtime, event, paused=True)
-    _cancel_all(runtime, running, now_us, actor)
+    changed, position = paused(runtime, reason_of(runtime, reason), _SCOPES[scope])
+    runtime.close()
     text = _PAUSED[scope] if changed else "was paused already"
     _done("rt.pause.v1", text, {"paused": True, "changed": changed, "position": position}, as_json=as_json)
 
 
-_SCOPES: dict[str, Literal["claiming", "feeders", "stop"]] = {
+_SCOPES: dict[str, Scope] = {
     "claiming": "claiming",
     "feeders": "feeders",
     "stop": "stop",
@@ -303,17 +309,25 @@ _PAUSED = {
 }
 
 
-def _cancel_all(runtime: Runtime, running: list[str], now_us: int, actor: str) -> None:
-    """Ask what runs to end."""
+def paused(runtime: Runtime, reason: str, scope: Scope) -> tuple[bool, int]:
+    """Stop claiming, with `stop` also what runs: whether that changed anything, and where it is recorded."""
+    running = [each.task for each in runtime.log.running()] if scope == "stop" else []
+    done = _dispatching(runtime, DispatchPaused(reason=reason, scope=scope), paused=True)
     for task in running:
         with contextlib.suppress(errors.TaskStateRefused):  # over by now
-            cancel_task(runtime.log, task, now_us, actor, "dispatching was stopped")
-    if running:
-        runtime.close()
+            cancel_task(runtime.log, task, runtime.clock.now_us(), runtime.actor, "dispatching was stopped")
+    return done
+
+
+def resumed(runtime: Runtime) -> tuple[bool, int]:
+    """Claim again: whether that changed anything, and where it is recorded."""
+    return _dispatching(runtime, DispatchResumed(), paused=False)
 
 
 def resume(*, as_json: options.Json = False) -> None:
     """Claim again."""
-    changed, position = _dispatching(invocation.runtime(), DispatchResumed(), paused=False)
+    runtime = invocation.runtime()
+    changed, position = resumed(runtime)
+    runtime.close()
     text = "resumed" if changed else "was not paused"
     _done("rt.resume.v1", text, {"paused": False, "changed": changed, "position": position}, as_json=as_json)

@@ -46,7 +46,7 @@ def reply(
 def list_threads(as_json: options.Json = False) -> None:
     """List threads."""
     runtime = invocation.runtime()
-    found = [_document(name, conversation(runtime.readable, name)) for name in threads(runtime.readable)]
+    found = [about(name, conversation(runtime.readable, name)) for name in threads(runtime.readable)]
     position = runtime.readable.head().position
     runtime.close()
     if as_json:
@@ -56,7 +56,8 @@ def list_threads(as_json: options.Json = False) -> None:
     render.table(("thread", "profile", "messages", "status", "latest"), rows)
 
 
-def _document(name: str, spoken: list[Spoken]) -> dict[str, Any]:
+def about(name: str, spoken: list[Spoken]) -> dict[str, Any]:
+    """A thread for programs."""
     last = spoken[-1] if spoken else None
     return {
         "thread": name,
@@ -72,26 +73,27 @@ def _document(name: str, spoken: list[Spoken]) -> dict[str, Any]:
 def show(thread: Thread, as_json: options.Json = False) -> None:
     """Show a thread."""
     runtime = invocation.runtime()
-    spoken = _there(runtime, thread)
+    spoken = there(runtime, thread)
     position = runtime.readable.head().position
     runtime.close()
-    messages = list(_messages(spoken))
+    said = list(messages(spoken))
     if as_json:
-        render.documents("rt.message.v1", messages, position=position)
+        render.documents("rt.message.v1", said, position=position)
         return
-    for each in messages:
+    for each in said:
         synthetic = "  (not part of the history)" if each["synthetic"] else ""
         render.out(f"{each['role']:<10} {each['position']:>7}  {render.line(each['content'])}{synthetic}")
 
 
-def _messages(spoken: list[Spoken]) -> Iterator[dict[str, Any]]:
+def messages(spoken: list[Spoken]) -> Iterator[dict[str, Any]]:
+    """Its messages for programs."""
     for each in spoken:
-        about = {"position": each.position, "task": each.task, "run": each.run}
-        yield about | {"role": "user", "content": each.text, "synthetic": False}
+        where = {"position": each.position, "task": each.task, "run": each.run}
+        yield where | {"role": "user", "content": each.text, "synthetic": False}
         if each.answer:
-            yield about | {"role": "assistant", "content": each.answer, "synthetic": False}
+            yield where | {"role": "assistant", "content": each.answer, "synthetic": False}
         elif each.answer is None and each.status not in ("pending", "running", "retryable_failure"):
-            yield about | {"role": "assistant", "content": f"[{each.status}: {each.cause}]", "synthetic": True}
+            yield where | {"role": "assistant", "content": f"[{each.status}: {each.cause}]", "synthetic": True}
 
 
 @app.command(
@@ -104,7 +106,14 @@ def restart(
 ) -> None:
     """Restart a thread."""
     runtime = invocation.runtime()
-    spoken = _there(runtime, thread)
+    target, position = restarted(runtime, thread, into)
+    runtime.close()
+    _said("restarted", target, position, as_json=as_json)
+
+
+def restarted(runtime: Runtime, thread: str, into: str) -> tuple[str, int]:
+    """Begin a conversation anew, here or in another thread; which, and where. Raises ThreadBusy, Invalid."""
+    spoken = there(runtime, thread)
     _refuse_open(thread, spoken)
     target = into or thread
     if not re.fullmatch(NAME, target):
@@ -114,8 +123,7 @@ def restart(
         _refuse_open(target, spoken)
     after = spoken[-1].position if spoken else 0
     position = _append(runtime, target, ThreadRestarted(thread=target, after=after, from_thread=thread if into else ""))
-    runtime.close()
-    _said("restarted", target, position, as_json=as_json)
+    return target, position
 
 
 @app.command("delete", help="Remove a thread from lists, searches and histories; the log stays whole.")
@@ -127,16 +135,21 @@ def delete(
 ) -> None:
     """Delete a thread."""
     runtime = invocation.runtime()
-    spoken = _there(runtime, thread)
-    if not force:
-        _refuse_open(thread, spoken)
-    deleted = ThreadDeleted(thread=thread, reason=short(runtime, reason, "--reason"))
-    position = _append(runtime, thread, deleted)
+    position = deleted(runtime, thread, short(runtime, reason, "--reason"), force=force)
     runtime.close()
     _said("deleted", thread, position, as_json=as_json)
 
 
-def _there(runtime: Runtime, thread: str) -> list[Spoken]:
+def deleted(runtime: Runtime, thread: str, reason: str, *, force: bool = False) -> int:
+    """Take a thread out of lists and histories; where that is recorded. Raises IdNotFound, ThreadBusy."""
+    spoken = there(runtime, thread)
+    if not force:
+        _refuse_open(thread, spoken)
+    return _append(runtime, thread, ThreadDeleted(thread=thread, reason=reason))
+
+
+def there(runtime: Runtime, thread: str) -> list[Spoken]:
+    """What was said in a thread. Raises IdNotFound."""
     if thread not in threads(runtime.readable):
         raise errors.IdNotFound(what="thread", given=thread)
     return conversation(runtime.readable, thread)

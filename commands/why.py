@@ -1,6 +1,6 @@
 """`rt why`: the chain of causes of anything that happened, in plain words, each with its position."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,16 +29,25 @@ def why(
     options.no_tail()
     runtime = invocation.runtime()
     try:
-        found = causality.links(runtime.readable, causality.chain(runtime.readable, _event(runtime, what, about)))
+        found = reasons(runtime, what, about)
         position = runtime.readable.head().position
     finally:
         runtime.close()
     if as_json:
-        rows = [event_document(each.event) | {"says": each.says} for each in found]
-        render.documents("rt.why.v1", rows, position=position)
+        render.documents("rt.why.v1", map(document, found), position=position)
         return
     for each in found:
         render.out(f"{each.event.position:>7}  {render.moment_us(each.event.at_us)[11:23]}  {each.says}")
+
+
+def reasons(runtime: Runtime, what: str, about: str) -> list[causality.Link]:
+    """What led to it, the first cause first. Raises IdNotFound, PositionUnknown, Invalid."""
+    return causality.links(runtime.readable, causality.chain(runtime.readable, _event(runtime, what, about)))
+
+
+def document(each: causality.Link) -> dict[str, Any]:
+    """A link of the chain for programs."""
+    return event_document(each.event) | {"says": each.says}
 
 
 def _event(runtime: Runtime, what: str, about: str) -> Recorded:

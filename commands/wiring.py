@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,12 @@ class Runtime:
             except (OSError, KeyError):
                 name = "unknown"
         return f"operator:{name[:200]}"
+
+    def acting_for(self, actor: str, reader: LogReader) -> "Runtime":
+        """The same house on somebody's behalf, for one request of a server; what is open is shared, not opened anew."""
+        other = copy(self)
+        other.__dict__ |= {"actor": actor, "reader": reader}
+        return other
 
     @cached_property
     def config(self) -> "Config":

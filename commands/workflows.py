@@ -33,7 +33,7 @@ def create(
     options.no_tail()
     runtime = invocation.runtime(create=True)
     given: object = {} if context is None else documents.read(context, "workflow.context")
-    _check_secrets(runtime, key, given)
+    check_secrets(runtime, key, given)
     template(runtime.config, runtime.home.folder, wanted)  # before a log is made for it
     announce(runtime)
     doors = Workflows(runtime.config, runtime.home.folder)
@@ -41,12 +41,13 @@ def create(
     runtime.close()
     if as_json:
         answer = {"created": done.changed, "workflow_id": done.state.workflow, "position": done.position}
-        render.document("rt.workflow.v1", answer | {"workflow": _shown(done.state)})
+        render.document("rt.workflow.v1", answer | {"workflow": shown(done.state)})
         return
     render.out(f"{'created' if done.changed else 'known'}: {_line(done.state)} at position {done.position}")
 
 
-def _check_secrets(runtime: Runtime, key: str, context: object) -> None:
+def check_secrets(runtime: Runtime, key: str, context: object) -> None:
+    """Refuse what holds the value of a registered secret. Raises Invalid."""
     text = f"{key}\n{context}"
     if runtime.secrets.text(text) != text:
         raise errors.Invalid(where="workflow.context", why="contains the value of a registered secret")
@@ -59,7 +60,7 @@ def _patch(context: str | None) -> dict[str, Any] | None:
     given = documents.read(context, "workflow.context")
     if not isinstance(given, dict):
         raise errors.Invalid(where="workflow.context", why=f"expected an object, got {type(given).__name__}")
-    _check_secrets(invocation.runtime(), "", given)
+    check_secrets(invocation.runtime(), "", given)
     return given
 
 
@@ -75,7 +76,7 @@ def list_workflows(
     runtime.close()
     found.sort(key=lambda each: each.over)
     if as_json:
-        render.documents("rt.workflow.v1", [_shown(each) for each in found], position=position)
+        render.documents("rt.workflow.v1", [shown(each) for each in found], position=position)
         return
     rows = [
         (
@@ -99,11 +100,11 @@ def show(key: Key, as_json: options.Json = False) -> None:
     assert state is not None, "an id of the index is in the log"
     position = runtime.readable.head().position
     runtime.close()
-    shown = _shown(state) | {"position": position}
+    document = shown(state) | {"position": position}
     if as_json:
-        render.document("rt.workflow.v1", shown)
+        render.document("rt.workflow.v1", document)
         return
-    for name, value in shown.items():
+    for name, value in document.items():
         if value not in (None, "", [], {}, 0):
             render.out(f"{name:<17} {render.line(str(value))}")
 
@@ -190,7 +191,7 @@ def _wish(key: str, wish: Callable[[State], Made], *, as_json: bool) -> None:
     done = doors.wish(runtime.log, key, wish, runtime.clock.now_us(), runtime.actor)
     runtime.close()
     if as_json:
-        render.document("rt.workflow.v1", _shown(done.state) | {"position": done.position})
+        render.document("rt.workflow.v1", shown(done.state) | {"position": done.position})
     else:
         render.out(f"{_line(done.state)} at position {done.position}")
 
@@ -200,7 +201,8 @@ def _line(state: State) -> str:
     return text + (f", parked: {state.cause} {render.line(state.message)}".rstrip() if state.cause else "")
 
 
-def _shown(state: State) -> dict[str, Any]:
+def shown(state: State) -> dict[str, Any]:
+    """An instance for programs."""
     signals = dict(state.here.signals) if state.here is not None else {}
     moves = {name: state.definition.move(state.state, name) for name in signals} if state.definition else {}
     return {

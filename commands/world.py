@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 _STORE_RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
+def artifacts_folder(config: Config, folder: str, state: str) -> str:
+    """The managed folder of artifacts of a home."""
+    from domain.agents import below
+
+    return below(folder, config.artifact_dir) if config.artifact_dir else f"{state}/artifacts"
+
+
 Watch = Callable[[Sequence[Recorded]], None]  # told of what became durable
 
 
@@ -56,9 +63,7 @@ class World:
     @property
     def artifacts(self) -> str:
         """The managed folder of artifacts."""
-        from domain.agents import below
-
-        return below(self.folder, self.config.artifact_dir) if self.config.artifact_dir else f"{self.state}/artifacts"
+        return artifacts_folder(self.config, self.folder, self.state)
 
     @property
     def private(self) -> str:

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 WIDTH = 960
 _LEFT, _LANE, _BAR, _TOP = 150, 26, 14, 30
 _TICKS = 6
+TICKS_MAX = 2_000  # of output, and of decisions
 
 
 class Bar(NamedTuple):
@@ -33,6 +34,11 @@ Row = Mapping[str, Any]
 
 def of_run(run: Row, calls: Sequence[Row], about: Mapping[str, Sequence[Row]]) -> str:
     """The timeline of a run from rows of the tables `runs`, `tool_calls`, and `about`: decisions, approvals, output."""
+    return draw(*parts(run, calls, about))
+
+
+def parts(run: Row, calls: Sequence[Row], about: Mapping[str, Sequence[Row]]) -> tuple[list[Bar], list[Tick], float]:
+    """What is drawn of a run, and how many seconds all of it took; from the same rows as `of_run`."""
     start = run["claimed_at"]
     last = max(each for row in (run, *calls) for each in row.values() if hasattr(each, "isoformat"))
 
@@ -62,7 +68,7 @@ def of_run(run: Row, calls: Sequence[Row], about: Mapping[str, Sequence[Row]]) -
     for each in about.get("approvals", ()):
         end = since(each["resolved_at"]) if each["resolved_at"] else whole
         bars.append(Bar("people", since(each["requested_at"]), end, "waits", f"{each['tool']}: {each['state']}"))
-    return draw(bars, ticks, whole)
+    return bars, ticks, whole
 
 
 def draw(bars: Sequence[Bar], ticks: Sequence[Tick], whole_s: float) -> str:

@@ -30,6 +30,7 @@ class LogBusy(Conflict):
     """The write lock was not free in time."""
 
     code = "log.busy"
+    http = 503
     message = "another process held the log for more than {seconds} s"
     hint = "rt doctor"
 
@@ -38,6 +39,7 @@ class LogInUse(Conflict):
     """The log is to be cut, and dispatchers that would not see that are at work."""
 
     code = "log.in_use"
+    http = 503
     message = "{count} dispatchers are at work: stop them first, nothing may have the log open while it is cut"
     hint = "rt status"
 
@@ -130,6 +132,7 @@ class StoreFull(Corrupt):
     """No space, or no permission to write."""
 
     code = "log.not_writable"
+    http = 507
     message = "the log at {path} cannot be written: {why}"
     hint = "rt doctor"
 
@@ -146,6 +149,7 @@ class ProjectionHeld(Conflict):
     """A program that is not ours has the file of the tables open."""
 
     code = "projection.held"
+    http = 503
     message = "{program} (pid {pid}) has the projection open: end it, and give it a copy of its own"
     hint = "rt sql --open copy.duckdb"
 

@@ -24,12 +24,20 @@ def test_a_code_is_two_plain_words(kind: type[errors.RtError]) -> None:
     assert re.fullmatch(r"[a-z]+\.[a-z_]+", kind.code)
 
 
+# where HTTP has a word of its own for a kind of the branch
+NARROWER: dict[type[errors.RtError], tuple[int, ...]] = {
+    errors.Conflict: (408, 429, 503),
+    errors.Invalid: (400, 413, 415, 416),
+    errors.Refused: (401, 405, 421),
+    errors.Corrupt: (507,),
+}
+
+
 @pytest.mark.parametrize("kind", TREE, ids=lambda kind: kind.__name__)
 def test_exit_and_http_status_are_those_of_the_branch(kind: type[errors.RtError]) -> None:
     branch = next((each for each in errors.RtError.__subclasses__() if issubclass(kind, each)), errors.RtError)
-    assert (kind.exit, kind.http) == (branch.exit, branch.http)
-    assert kind.exit > 0
-    assert 400 <= kind.http < 600
+    assert kind.exit == branch.exit > 0
+    assert kind.http in {branch.http, *NARROWER.get(branch, ())}
 
 
 @pytest.mark.parametrize("kind", TREE, ids=lambda kind: kind.__name__)

@@ -1,0 +1,196 @@
+"""One address: its methods, the checks of what they bring, and what becomes of an answer."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from commands.api.gate import parameters, respond
+from commands.api.house import House
+from commands.api.route import Answer, Asked, Row
+from domain import errors
+from domain.bounds import HTTP_BODY_BYTES_MAX, HTTP_REQUEST_S, HTTP_WAIT_S_MAX, KEY_CHARS_MAX
+from domain.intake import parse_json
+
+_JSON = "application/json"
+
+
+class _Waiting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What every read of v1 takes: wait until the log has been read up to a position, to see what was written."""
+
+    min_position: int = 0
+    wait_s: float = HTTP_WAIT_S_MAX
+
+
+class Endpoint:
+    """An ASGI application for one path."""
+
+    def __init__(self, rows: Sequence[Row], house: House) -> None:
+        self._rows = {row.method: row for row in rows}
+        self._house = house
+        self._allowed = ", ".join(sorted({*self._rows, *(["HEAD"] if "GET" in self._rows else [])}))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI. Raises RtError for the gate to answer."""
+        method = str(scope["method"])
+        row = self._rows.get("GET" if method == "HEAD" else method)  # type: ignore[call-overload]  # any method may come
+        if row is None:
+            raise errors.MethodRefused(method=method[:20], allowed=self._allowed)
+        grant = scope["rt.grant"]
+        if row.scope not in ("open", "signed"):
+            if grant is None:
+                raise errors.TokenMissing(why="this address needs a token")
+            if not grant.reaches(row.scope):
+                raise errors.ScopeMissing(scope=row.scope, has=grant.level)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        given = parameters(scope)
+        await self._wait(row, given)
+        query = converted(given, row.query, "query", strict=False)
+        raw, body = await _body(row, headers, receive)
+        house = self._house
+        if grant is not None and method not in ("GET", "HEAD"):
+            house.doors.count_write(grant)
+        asked = Asked(
+            house=house,
+            runtime=house.runtime_for(grant),
+            grant=grant or house.nobody,
+            path=scope["path_params"],
+            query=query,
+            body=body,
+            raw=raw,
+            headers=headers,
+            key=_key(headers),
+            client=(scope.get("client") or ("unknown", 0))[0],
+        )
+        if row.stream:
+            await house.streamed(row, asked, scope, receive, send)
+            return
+        answer = await (self._once(row, asked) if asked.key and method == "POST" else house.run(row, asked))
+        house.count(row, answer.status)
+        await respond(_tagged(row, answer, headers), scope, send)
+
+    async def _wait(self, row: Row, given: dict[str, Any]) -> None:
+        """Until what a client wrote can be read."""
+        if row.method != "GET" or row.is_old:
+            return
+        named = {name: given.pop(name) for name in ("min_position", "wait_s") if name in given}
+        if not named:
+            return
+        wanted = converted(named, _Waiting, "query", strict=False)
+        if not 0 <= wanted.wait_s <= HTTP_WAIT_S_MAX:
+            raise errors.Invalid(where="query.wait_s", why=f"from 0 to {HTTP_WAIT_S_MAX}")
+        if not await self._house.live.reached(wanted.min_position, wanted.wait_s):
+            at = self._house.live.position
+            raise errors.Unready(why=f"the log has been read up to {at}, not to {wanted.min_position}", seconds=1)
+
+    async def _once(self, row: Row, asked: Asked) -> Answer:
+        """The same key is the same request: it is carried out once, and answered alike as long as it is remembered."""
+        keys = self._house.keys
+        name = (asked.grant.name, row.path, str(sorted(asked.path.items())), asked.key)
+        about = hashlib.sha256(asked.raw).digest()
+        known = keys.get(name)
+        if known is None:
+            known = keys.begin(name, about)
+        elif known.about != about:
+            raise errors.AnswerKnown(key=asked.key[:100])
+        async with known.lock:
+            if known.answer is not None:
+                return msgspec.structs.replace(
+                    known.answer, headers={**known.answer.headers, "idempotency-replayed": "true"}
+                )
+            try:
+                known.answer = await self._house.run(row, asked)
+            except BaseException:
+                keys.forget(name)
+                raise
+            return known.answer
+
+
+def converted(given: object, kind: Any, where: str, *, strict: bool = True) -> Any:  # noqa: ANN401  # an instance of `kind`
+    """A document as a Struct. Raises Invalid naming the field."""
+    try:
+        return msgspec.convert(given, kind, strict=strict)
+    except msgspec.ValidationError as problem:
+        text, _, path = str(problem).partition(" - at `$")
+        place = f"{where}{path.rstrip('`')}"
+        if "unknown field" in text:
+            text = text.replace("Object contains unknown field", "there is no field")
+        raise errors.Invalid(where=place, why=text[:1].lower() + text[1:]) from None
+
+
+async def _body(row: Row, headers: Mapping[str, str], receive: Receive) -> tuple[bytes, Any]:
+    """The body as it came, and what it says."""
+    most = row.body_bytes_max or HTTP_BODY_BYTES_MAX
+    if row.method == "GET":
+        return b"", None
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most:
+        raise errors.TooLarge(where="the body", most=most)
+    try:
+        async with asyncio.timeout(HTTP_REQUEST_S):
+            raw = await _read(receive, most)
+    except TimeoutError:
+        raise errors.TooSlow(seconds=round(HTTP_REQUEST_S)) from None
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != _JSON and (raw or row.method != "DELETE"):
+        raise errors.MediaRefused(given=kind[:100])
+    if row.body is None:
+        if raw and row.scope != "signed":
+            converted(_parsed(raw), _Empty, "body")
+        return raw, None
+    return raw, converted(_parsed(raw) if raw else {}, row.body, "body")
+
+
+class _Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A body without fields."""
+
+
+async def _read(receive: Receive, most: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise errors.NotJson(where="the body", why="the connection was cut in the middle of it")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise errors.TooLarge(where="the body", most=most)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _parsed(raw: bytes) -> object:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as problem:
+        raise errors.NotJson(where="the body", why=f"not UTF-8: {problem.reason} at byte {problem.start}") from None
+    try:
+        return parse_json(text, "body")
+    except errors.Invalid as problem:
+        if "not JSON" in str(problem):
+            raise errors.NotJson(where="the body", why=str(problem.fields["why"])) from None
+        raise
+
+
+def _key(headers: Mapping[str, str]) -> str:
+    key = headers.get("idempotency-key", "")
+    if len(key) > KEY_CHARS_MAX or not key.isascii() or not key.isprintable():
+        raise errors.Invalid(where="Idempotency-Key", why=f"expected at most {KEY_CHARS_MAX} printable characters")
+    return key
+
+
+def _tagged(row: Row, answer: Answer, headers: Mapping[str, str]) -> Answer:
+    """Reads carry their position as an ETag; who knows it already gets no body."""
+    more = {"cache-control": "no-store", **answer.headers}
+    if row.method == "GET" and answer.position is not None and answer.status == 200:  # noqa: PLR2004  # OK
+        tag = f'W/"{answer.position}"'
+        known = headers.get("if-none-match", "")
+        more["etag"] = tag
+        if known in (tag, tag[2:]):
+            return Answer(None, answer.position, 304, more)
+    return msgspec.structs.replace(answer, headers=more)

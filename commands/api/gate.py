@@ -1,0 +1,136 @@
+"""The gate before every address, file, error and stream: host, origin, token, scope, sizes, in this order."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from commands import render
+from commands.api import problems
+from commands.api.doors import Grant
+from commands.api.house import House
+from commands.api.route import Answer, Row, is_old
+from domain import errors
+from domain.bounds import HTTP_URL_BYTES_MAX
+
+_SAFE = ("GET", "HEAD")
+_SITES = (b"same-origin", b"none")
+_FIELDS_MAX = 50
+
+
+class Gate:
+    """Lets requests through to the routes, and answers for those that it does not let through."""
+
+    def __init__(self, routes: ASGIApp, house: House, table: Sequence[Row]) -> None:
+        self._routes = routes
+        self._house = house
+        self._cookie = f"{house.cookie}="
+        # what is answered to strangers: a bare ok, the way in, signed hooks, and the page, which holds nothing
+        self._open = [(row.method, compile_path(row.path)[0]) for row in table if row.scope in ("open", "signed")]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            return  # no websockets; a lifespan is not asked for
+        old = is_old(scope["path"])
+        try:
+            headers = scope["headers"]
+            self._check_host(headers)
+            self._check_site(scope["method"], headers)
+            self._check_size(scope)
+            scope["rt.grant"] = self._grant(scope)
+            await self._routes(scope, receive, send)
+        except errors.RtError as problem:
+            await respond(problems.of(problem, self._house.hidden, is_old=old), scope, send)
+        except Exception as problem:  # noqa: BLE001  # whatever broke, the client gets no text of it
+            reference = secrets.token_hex(4)
+            render.note(f"bug {reference}: {scope['method']} {scope['path']}: {type(problem).__name__}: {problem}")
+            self._house.debug(problem)
+            await respond(problems.of(problems.bug(reference), {}, is_old=old, reference=reference), scope, send)
+
+    def _check_host(self, headers: list[tuple[bytes, bytes]]) -> None:
+        found = [value for name, value in headers if name == b"host"]
+        if len(found) != 1 or found[0].decode("latin-1").lower() not in self._house.hosts:
+            raise errors.HostRefused(host=b", ".join(found).decode("latin-1")[:200])
+
+    def _check_site(self, method: str, headers: list[tuple[bytes, bytes]]) -> None:
+        for name, value in headers:
+            if name == b"sec-fetch-site" and method not in _SAFE and value not in _SITES:
+                raise errors.OriginRefused(why=f"Sec-Fetch-Site is {value.decode('latin-1')[:40]!r}")
+            if name == b"origin" and value.decode("latin-1").lower() not in self._house.origins:
+                raise errors.OriginRefused(why=f"the origin {value.decode('latin-1')[:200]!r} is not this server")
+
+    def _check_size(self, scope: Scope) -> None:
+        if len(scope["raw_path"]) + len(scope["query_string"]) > HTTP_URL_BYTES_MAX:
+            raise errors.TooLarge(where="the address", most=HTTP_URL_BYTES_MAX)
+
+    def _grant(self, scope: Scope) -> Grant | None:
+        """Who asks; None for a stranger at what is open. Raises TokenMissing."""
+        bearer, cookie = _credentials(scope["headers"], self._cookie)
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        is_open = any(method == each and pattern.match(scope["path"]) for each, pattern in self._open)
+        if is_open:
+            return None
+        client = scope.get("client") or ("unknown", 0)
+        return self._house.doors.let_in(bearer, cookie, client[0])
+
+
+def _credentials(headers: list[tuple[bytes, bytes]], wanted: str) -> tuple[str, str]:
+    bearer = cookie = ""
+    for name, value in headers:
+        if name == b"authorization":
+            kind, _, secret = value.decode("latin-1").partition(" ")
+            bearer = secret.strip() if kind.lower() == "bearer" else bearer
+        elif name == b"cookie":
+            for pair in value.decode("latin-1").split(";"):
+                if pair.strip().startswith(wanted):
+                    cookie = pair.strip()[len(wanted) :]
+    return bearer, cookie
+
+
+async def respond(answer: Answer, scope: Scope, send: Send) -> None:
+    """Send an answer whole."""
+    body = b"" if answer.status in (204, 304) else answer.body()
+    headers: dict[str, str] = {"content-type": answer.media, "content-length": str(len(body)), **answer.headers}
+    if answer.position is not None:
+        headers["rt-position"] = str(answer.position)
+    if answer.status in (204, 304):
+        del headers["content-type"], headers["content-length"]
+    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    try:
+        await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    except OSError:
+        pass  # the client went away
+
+
+def parameters(scope: Scope) -> dict[str, Any]:
+    """The query's parameters, each once. Raises Invalid."""
+    try:
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
+    except ValueError:
+        raise errors.Invalid(where="query", why=f"more than {_FIELDS_MAX} parameters") from None
+    found: dict[str, Any] = dict(pairs)
+    if len(found) != len(pairs):
+        raise errors.Invalid(where="query", why="a parameter stands there twice")
+    return found
+
+
+def security_headers() -> Mapping[str, str]:
+    """What every answer carries, also those that the server itself gives to what is no HTTP."""
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+        " frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    )
+    return {
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cross-origin-resource-policy": "same-origin",
+        "cross-origin-opener-policy": "same-origin",
+        "x-frame-options": "DENY",
+        "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    }
