@@ -1,0 +1,104 @@
+// Elements made from words: text nodes and known attributes only, so that nothing from a tool or model becomes markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element. `attributes`: plain ones, `on` for listeners; children: elements, texts, lists, or nothing. */
+export function h(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+    else if (name === "value") element.value = value;
+    else if (name === "href") element.setAttribute("href", safe(String(value)));
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  add(element, children);
+  return element;
+}
+
+function add(element, children) {
+  for (const child of children) {
+    if (child === undefined || child === null || child === false) continue;
+    if (Array.isArray(child)) add(element, child);
+    else element.append(child instanceof Node ? child : clean(String(child)));
+  }
+}
+
+/** Our own addresses, and https; anything else that data brings is no link. */
+function safe(href) {
+  return /^\/(?!\/)|^#|^https:\/\//.test(href) ? href : "#";
+}
+
+export function replace(element, ...children) {
+  element.replaceChildren();
+  add(element, children);
+  return element;
+}
+
+const ANSI = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])/g;
+const UNSEEN = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+
+/** Text that hides nothing: escapes of terminals go, what is invisible or turns text around becomes visible. */
+export function clean(text) {
+  return visible(text.replace(ANSI, ""));
+}
+
+export function visible(text) {
+  return text.replace(UNSEEN, (each) => `\\u${each.codePointAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** A table: headings, and rows of cells; a cell may be an element. */
+export function table(caption, headings, rows, empty = "nothing here") {
+  if (!rows.length) return h("p", { class: "quiet" }, empty);
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+    h("table", {}, h("caption", { class: "unseen" }, caption),
+      h("thead", {}, h("tr", {}, headings.map((each) => h("th", { scope: "col" }, each)))),
+      h("tbody", {}, rows.map((row) => h("tr", row.attributes || {}, (row.cells || row).map((cell) =>
+        h("td", typeof cell === "number" ? { class: "number" } : {}, cell)))))));
+}
+
+/** Names and values below each other. */
+export function facts(pairs) {
+  return h("dl", {}, pairs.filter(([, value]) => value !== undefined && value !== null && value !== "").map(([name, value]) =>
+    [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+/** A long list of which only what can be seen is in the document. `row(item, index)` makes a line of fixed height. */
+export function longList(label, row, height = 22) {
+  const space = h("div", { class: "space" });
+  const box = h("div", { class: "long", tabindex: 0, role: "list", "aria-label": label, on: { scroll: () => draw() } }, space);
+  let items = [];
+  let follows = false;
+  function draw() {
+    box.style.height = `${Math.max(80, Math.min(items.length * height + 20, innerHeight * 0.62))}px`;
+    const first = Math.max(0, Math.floor(box.scrollTop / height) - 10);
+    const last = Math.min(items.length, first + Math.ceil((box.clientHeight || 600) / height) + 20);
+    space.style.height = `${items.length * height}px`;
+    space.replaceChildren(...items.slice(first, last).map((item, at) => {
+      const made = row(item, first + at);
+      made.setAttribute("role", "listitem");
+      made.style.top = `${(first + at) * height}px`;
+      return made;
+    }));
+  }
+  return {
+    element: box,
+    set(next) {
+      const atEnd = follows || (items.length > 0 && box.scrollTop + box.clientHeight >= box.scrollHeight - 2 * height && box.scrollHeight > box.clientHeight);
+      items = next;
+      draw();
+      if (atEnd) this.end();
+    },
+    follow(on) { follows = on; if (on) this.end(); },
+    end() { box.scrollTop = items.length * height; draw(); },
+    show(index) { box.scrollTop = Math.max(0, index - 3) * height; draw(); },
+    redraw: draw,
+  };
+}
