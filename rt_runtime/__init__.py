@@ -42,9 +42,18 @@ def _root() -> Path:
     return here if (here / "domain").is_dir() else here.parent
 
 
+_CLIENTS = {
+    "connect": "notebook",
+    "ConnectError": "notebook",
+    "Client": "client",
+    "AsyncClient": "client",
+    "Problem": "client",
+}  # name -> where it is
+
+
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # what the clients export
-    """`connect`, imported when it is asked for: the program itself does without."""
-    if name not in ("connect", "ConnectError"):
+    """A client, imported when it is asked for: the program itself does without."""
+    if name not in _CLIENTS:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(importlib.import_module("rt_runtime.notebook"), name)
+    return getattr(importlib.import_module(f"rt_runtime.{_CLIENTS[name]}"), name)

@@ -13,6 +13,8 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
+from adapters.log_reader import LogReader
+
 T = TypeVar("T")
 SCOPES: Final = ("read", "approve", "operate", "admin", "sql")
 WITHIN_S: Final = 60.0  # generous: a slow machine is no defect
@@ -55,6 +57,14 @@ class Served:
         own = {"authorization": f"Bearer {self.token(*scopes)}"} if scopes else {}
         return httpx.Client(base_url=self.url, headers=own | (headers or {}), timeout=WITHIN_S, trust_env=False)
 
+    def head(self) -> tuple[int, bytes]:
+        """The last position of the log and its hash, as the file has it."""
+        log = LogReader(self.folder / ".rt")
+        try:
+            return log.head()
+        finally:
+            log.close()
+
     def stop(self) -> int:
         """End it as Ctrl-C does; its exit status."""
         if self.process.poll() is None:
@@ -63,7 +73,8 @@ class Served:
 
 
 def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("RT_")}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RT_")}
+    return own | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
 
 def run(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
