@@ -40,6 +40,7 @@ def pages(exit_codes: tuple[tuple[int, str], ...]) -> dict[str, str]:
         "events.md": MADE + _events(),
         "exit-codes.md": MADE
         + _table("# Exit status", ("status", "meaning"), [(str(code), text) for code, text in exit_codes]),
+        "http.md": MADE + _routes(),
         "limits.md": MADE + _limits(),
         "../sql.md": MADE + _sql(),
     }
@@ -103,6 +104,26 @@ def _type(annotation: object) -> str:
     return (
         (name if isinstance(annotation, type) else str(annotation)).replace("typing.", "").replace("domain.events.", "")
     )
+
+
+def _routes() -> str:
+    import inspect
+
+    from commands.api.app import TABLE
+
+    rows = [
+        (
+            row.method,
+            f"`{row.path}`",
+            row.scope,
+            (inspect.getdoc(row.does) or "").partition("\n")[0],
+            ", ".join(f"`{name}`" for name in row.query.__struct_fields__),
+            ", ".join(f"`{name}`" for name in row.body.__struct_fields__) if row.body is not None else "",
+        )
+        for row in TABLE
+        if not row.is_page
+    ]
+    return _table("# HTTP routes", ("method", "path", "scope", "what it does", "query", "body"), rows)
 
 
 def _limits() -> str:
