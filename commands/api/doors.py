@@ -52,15 +52,21 @@ class Doors:
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def let_in(self, bearer: str, cookie: str, address: str) -> Grant:
-        """Whoever brings this token or this cookie. Raises TokenMissing, TooMany."""
-        if not (bearer or cookie):
-            raise errors.TokenMissing(why="this address needs a token")
-        grant = self._by_token(bearer) if bearer else self._by_cookie(cookie)
-        if grant is None:
+    def known(self, bearer: str, cookie: str) -> Grant | None:
+        """Whoever brings this token, or this cookie."""
+        if bearer:
+            return self._by_token(bearer)
+        return self._by_cookie(cookie) if cookie else None
+
+    def refusal(self, address: str, *, is_guess: bool) -> errors.RtError:
+        """What a stranger is told; whoever guesses is told to wait in the end."""
+        if not is_guess:
+            return errors.TokenMissing(why="this address needs a token")
+        try:
             self._count_failure(address)
-            raise errors.TokenMissing(why="the token is not known, or not any more")
-        return grant
+        except errors.TooMany as problem:
+            return problem
+        return errors.TokenMissing(why="the token is not known, or not any more")
 
     def open_session(self, *, code: str, token: str, address: str) -> tuple[Grant, str]:
         """A session for a one-time code or a token, and its cookie. Raises TokenMissing, TooMany."""

@@ -68,14 +68,18 @@ class Gate:
             raise errors.TooLarge(where="the address", most=HTTP_URL_BYTES_MAX)
 
     def _grant(self, scope: Scope) -> Grant | None:
-        """Who asks; None for a stranger at what is open. Raises TokenMissing."""
+        """Who asks; None for a stranger at what is open. Raises TokenMissing, TooMany."""
         bearer, cookie = _credentials(scope["headers"], self._cookie)
+        doors = self._house.doors
+        grant = doors.known(bearer, cookie)
+        if grant is None and not self._is_open(scope):
+            client = scope.get("client") or ("unknown", 0)
+            raise doors.refusal(client[0], is_guess=bool(bearer or cookie))
+        return grant
+
+    def _is_open(self, scope: Scope) -> bool:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        is_open = any(method == each and pattern.match(scope["path"]) for each, pattern in self._open)
-        if is_open:
-            return None
-        client = scope.get("client") or ("unknown", 0)
-        return self._house.doors.let_in(bearer, cookie, client[0])
+        return any(method == each and pattern.match(scope["path"]) for each, pattern in self._open)
 
 
 def _credentials(headers: list[tuple[bytes, bytes]], wanted: str) -> tuple[str, str]:
