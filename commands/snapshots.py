@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands import options, past, render
+from commands import options, past, render, seen_artifacts
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
@@ -101,10 +101,11 @@ def taken(runtime: Runtime, at: str = "") -> dict[str, Any]:
     name = runtime.config.runtime_name
 
     def question(database: "Database", position: int) -> dict[str, Any]:
-        return moment(database, position, name)
+        return moment(database, position, name) | {"looks": seen_artifacts.looks(database)}
 
     ask = past.ask if at else _now
     made = ask(runtime, past.position(runtime, at) if at else 0, question)
+    made["artifact_files"] = seen_artifacts.listed(runtime.readable, made.pop("looks"))
     made["hash"] = (runtime.reader.hash_at(made["position"]) or b"").hex()
     return made
 
@@ -183,6 +184,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"  {each['status']}: task {each['task_id'][:8]} {render.line(str(each.get('subject') or ''))}"
         for each in found["blocked_or_retryable_tasks"][:20]
     ]
+    lines += [f"  artifact {each['change']}: {render.line(each['path'])}" for each in found["artifact_changes"][:20]]
     idle = "idle" if found["ended_idle"] else "not idle"
     lines.append(f"  spent ${found['cost_usd']}, {found['run_seconds']} s of runs; {idle}")
     return lines
@@ -202,6 +204,11 @@ def _page(found: dict[str, Any]) -> tuple[Any, ...]:
     sections = [
         Section("tasks", Drawn(f"{done} more tasks are completed", traces, axes("state", "tasks"), sum(_sizes(found)))),
         Section("workflows", Drawn(f"{len(changes)} moves of workflows"), rows=changes),
+        Section(
+            "artifacts",
+            Drawn(f"{len(found['artifact_changes'])} artifacts are new, changed or gone"),
+            rows=found["artifact_changes"],
+        ),
         Section(
             "waiting",
             Drawn(f"{len(found['blocked_or_retryable_tasks'])} tasks are blocked or wait for a retry"),

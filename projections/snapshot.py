@@ -50,6 +50,7 @@ def delta(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """What two snapshots say differently; also of snapshots that an older runtime wrote."""
     counts = [_counts(before), _counts(after)]
     flows = [{each["instance_key"]: each for each in made.get("workflows", ())} for made in (before, after)]
+    changed = _changed(*(_artifacts(made) for made in (before, after)))
     open_then, open_now = ({each["task_id"]: each for each in made.get("queued_tasks", ())} for made in (before, after))
     return {
         "runtime_name": after.get("runtime_name", ""),
@@ -66,6 +67,8 @@ def delta(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         "workflow_counts": {"before": len(flows[0]), "after": len(flows[1])},
         "workflow_state_changes": _moves(*flows),
         "workflows_removed": sorted(set(flows[0]) - set(flows[1])),
+        "new_artifacts_created": [each["path"] for each in changed if each["change"] == "new"],
+        "artifact_changes": changed,
         "blocked_or_retryable_tasks": [
             each for each in after.get("queued_tasks", ()) if each["status"] in ("blocked", "retryable_failure")
         ],
@@ -74,6 +77,27 @@ def delta(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
         "run_seconds": round(float(after.get("run_seconds", 0)) - float(before.get("run_seconds", 0)), 3),
         "ended_idle": bool(after.get("idle")),
     }
+
+
+def _artifacts(made: dict[str, Any]) -> dict[str, str]:
+    """Digests by path; an older runtime's snapshots list paths alone, whose digests nobody knows."""
+    found = made.get("artifact_files", ())
+    return {each["path"]: each.get("sha256", "") for each in map(_named, found)}
+
+
+def _named(each: object) -> dict[str, Any]:
+    return each if isinstance(each, dict) else {"path": str(each), "sha256": ""}
+
+
+def _changed(then: dict[str, str], now: dict[str, str]) -> list[dict[str, str]]:
+    """Artifacts that are new, gone, or of other content; where a digest is not known, nothing is said of content."""
+    found: list[dict[str, str]] = []
+    for path in sorted({*then, *now}):
+        was, is_now = then.get(path), now.get(path)
+        change = "new" if was is None else "removed" if is_now is None else "changed" if was != is_now else ""
+        if change and not (change == "changed" and not (was and is_now)):
+            found.append({"path": path, "change": change, "before_sha256": was or "", "after_sha256": is_now or ""})
+    return found
 
 
 def _counts(made: dict[str, Any]) -> dict[str, int]:
