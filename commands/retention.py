@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and leave it.")]
 
+_AGE = "90d"
+_KEPT = 1_000  # runs
+
 
 def erase(
     what: Annotated[
@@ -44,8 +47,13 @@ def erase(
 
 
 def gc(
-    older: Annotated[str, typer.Option("--older", metavar="TIME", help="Runs before then: 90d, or a time.")] = "90d",
-    keep: Annotated[int, typer.Option("--keep", min=0, help="The latest runs that stay whatever their age.")] = 1_000,
+    older: Annotated[
+        str, typer.Option("--older", metavar="TIME", help="Runs before then: 90d, or a time; 90d without --keep.")
+    ] = "",
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", min=0, help="The latest runs that stay, 1000 with --older; alone: all others go."),
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: options.Json = False,
@@ -56,12 +64,15 @@ def gc(
     options.no_tail()
     runtime = invocation.runtime()
     db = archive.connect(runtime.home.state)
-    before_us = moments.since(older, runtime.clock.now_us(), "--older")
-    candidates = erasure.ended_before(db, before_us, keep)
+    by_count = keep is not None and not older
+    age, kept = older or ("0s" if by_count else _AGE), _KEPT if keep is None else keep
+    before_us = moments.since(age, runtime.clock.now_us(), "--older")
+    candidates = erasure.ended_before(db, before_us, kept)
     targets = [each for each in candidates if erasure.measure(db, [each]) != erasure.Erased()]
     db.close()
-    reason = f"older than {older}, beyond the latest {keep}"
-    _carry_out(runtime, "age", targets, reason, dry_run=dry_run, yes=yes, as_json=as_json)
+    reason = f"beyond the latest {kept}" if by_count else f"older than {age}, beyond the latest {kept}"
+    rule = "count" if by_count else "age"
+    _carry_out(runtime, rule, targets, reason, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def _targets(runtime: Runtime, what: str) -> "list[Target]":
@@ -136,7 +147,7 @@ def _confirm(runs: int, found: "Erased", *, yes: bool) -> None:
 def _record(runtime: Runtime, rule: str, targets: "Sequence[Target]", found: "Erased", reason: str) -> int:
     """Say so first: a crash in between leaves something to erase again, and never something that nobody knows of."""
     data = TextsErased(
-        rule=rule,  # type: ignore[arg-type]  # one of three words of ours
+        rule=rule,  # type: ignore[arg-type]  # one of our words
         runs=tuple(each.run for each in targets[:ERASED_RUNS_LISTED_MAX]),
         count=len(targets),
         bodies=found.bodies,

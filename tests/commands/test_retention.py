@@ -148,6 +148,16 @@ def test_old_runs_lose_their_texts_and_the_latest_keep_theirs(place: Place) -> N
     assert place.events("log.texts_erased.v1")[0]["rule"] == "age"
 
 
+def test_a_number_alone_keeps_the_latest_whatever_their_age(place: Place) -> None:
+    for number in range(3):
+        place.ok("do", "--", "echo", f"number {number}")
+    assert place.json("gc", "--dry-run")["runs"] == 0, "without a word about it, only what is old goes"
+    assert place.json("gc", "--keep", "2", "--yes")["runs"] == 1
+    assert [place.ok("run", "output", run).text for run in runs(place)] == ["", "number 1\n", "number 2\n"]
+    (erased,) = place.events("log.texts_erased.v1")
+    assert (erased["rule"], erased["reason"]) == ("count", "beyond the latest 2")
+
+
 def test_blocked_tasks_keep_their_texts_whatever_their_age(place: Place) -> None:
     place.rt("do", "--", "sh", "-c", "echo why; exit 1")
     assert place.json("gc", "--older", "0s", "--keep", "0", "--dry-run")["runs"] == 0
