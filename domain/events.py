@@ -77,7 +77,7 @@ class TextsErased(Fact, frozen=True, kw_only=True, tag="log.texts_erased"):
     `runs` are those that lost something, up to a bound; `count` is their number.
     """
 
-    rule: Literal["run", "task", "age", "count"]
+    rule: Literal["run", "task", "count", "age"]
     runs: tuple[str, ...]
     count: int
     bodies: int
