@@ -118,6 +118,20 @@ def _held(runtime: Runtime) -> Iterator[Path]:
         yield path
 
 
+def served_at(runtime: Runtime) -> str:
+    """The address at which a home is served now. Raises NotServed."""
+    try:
+        with (runtime.home.state / "serve.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        raise errors.NotServed  # nobody holds it: what it says is of a server that is gone
+    except BlockingIOError:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return str(json.loads((runtime.home.state / "serve.lock").read_text())["address"])
+        raise errors.NotServed from None
+    except OSError:
+        raise errors.NotServed from None
+
+
 @contextmanager
 def _listening(wanted: Wanted) -> Iterator[socket.socket]:
     """The socket. Raises PortTaken."""

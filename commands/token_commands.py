@@ -9,7 +9,7 @@ from adapters.tokens import Tokens
 from commands import options, render
 from commands.api.route import LEVELS
 from commands.invocation import invocation
-from commands.serving import link_code
+from commands.serving import link_code, served_at
 from domain import errors
 from domain.bounds import SESSION_CODE_S
 
@@ -86,14 +86,9 @@ def revoke(
 @app.command("link", help="A link that logs a browser in at the server of this home, once.")
 def link(as_json: options.Json = False) -> None:
     """Make a link."""
-    import json
-
     options.no_tail()
     runtime = invocation.runtime()
-    try:
-        url = str(json.loads((runtime.home.state / "serve.lock").read_text())["address"])
-    except (OSError, ValueError, KeyError):
-        raise errors.NotServed from None
+    url = served_at(runtime)
     made = f"{url}/#code={link_code(runtime)}"
     if as_json:
         render.document("rt.link.v1", {"link": made, "url": url})

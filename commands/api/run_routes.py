@@ -13,10 +13,11 @@ from commands.items import event_document, item
 from commands.tasks import reason_of
 from domain import errors
 from domain.bounds import HTTP_PAGE_BYTES_MAX, HTTP_PAGE_ITEMS
-from domain.events import OutputAppended, RunFinished, RunVerified, Text
+from domain.events import OutputAppended, Recorded, RunFinished, RunVerified, Text
 from domain.ports import RunView
 
 Moment = Annotated[str, Meta(max_length=64)]
+_LATEST = 100  # events within which a run says how it ended
 
 
 class RunsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,8 +106,13 @@ def show_run(asked: Asked) -> Answer:
 
 def outcome(log: RunView, run: str, task: str) -> Any:  # noqa: ANN401  # the document, as the run reported it
     """The canonical outcome of a run; None where it has none, or where it was erased."""
-    ends = [event.data for event in log.stream(run) if isinstance(event.data, RunFinished)]
+    ends = [event.data for event in _latest(log, run) if isinstance(event.data, RunFinished)]
     return _text(log, task, ends[-1].outcome) if ends else None
+
+
+def _latest(log: RunView, run: str) -> list[Recorded]:
+    """The end of a run's stream: a long one is not read for what stands in its last events."""
+    return log.stream(run, max(0, log.version(run) - _LATEST))
 
 
 def _text(log: RunView, scope: str, text: Text | None) -> Any:  # noqa: ANN401  # a document
@@ -200,7 +206,7 @@ def artifacts(asked: Asked) -> Answer:
     """What a run says that it made, and what was found of it."""
     runtime = asked.runtime
     wanted = runtime.find_run(asked.path["run"])
-    stream = runtime.readable.stream(wanted)
+    stream = _latest(runtime.readable, wanted)
     task = stream[0].correlation if stream else ""
     checks = [event.data.checks for event in stream if isinstance(event.data, RunVerified)]
     reported = outcome(runtime.readable, wanted, task) or {}
