@@ -35,6 +35,28 @@ def started(
         _pids.discard(process.pid)
 
 
+def begin(argv: Sequence[str], env: Mapping[str, str], stdin: int) -> "subprocess.Popen[bytes]":
+    """Start a helper that stays until `end`, in a session of its own; what it says goes nowhere. Raises OSError."""
+    with _lock:
+        process = subprocess.Popen(  # noqa: S603  # argv only, and who starts it names the program
+            argv,
+            cwd="/",
+            env={**env, "RT_CALL": "helper"},
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        _pids.add(process.pid)
+    return process
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a helper that was told to leave."""
+    process.wait()
+    _pids.discard(process.pid)
+
+
 def pids() -> frozenset[int]:
     """The helpers of this moment."""
     with _lock:

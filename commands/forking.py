@@ -85,6 +85,8 @@ def forked(runtime: Runtime, wanted: str, wish: Wish) -> tuple[int, forks.Forked
         raise errors.Invalid(
             where="--live", why="what is really done is by the policy that it was started with: no --set book"
         )
+    if not live:
+        return head, forks.fork(events, position, change, _Nothing())
     return head, asyncio.run(_fork(runtime, events, position, change, live))
 
 
@@ -104,6 +106,16 @@ async def _fork(
     async with runtime.world(lambda _: None, warn) as world:
         live = _Live(world, runtime.ids.new(), names, asyncio.get_running_loop())
         return await asyncio.to_thread(forks.fork, events, position, change, live)
+
+
+class _Nothing:
+    """Nothing is done in earnest: what the record does not know ends the fork."""
+
+    def answer(self, state: Run, texts: dict[str, bytes]) -> Recorded | None:
+        """See replays.fork.Live."""
+
+    def carry_out(self, state: Run, call: Call, texts: dict[str, bytes]) -> list[Recorded] | None:
+        """See replays.fork.Live."""
 
 
 class _Live:

@@ -99,8 +99,8 @@ def _unescaped(title: str) -> str:
     return render.line(unescape(title))
 
 
-def of_period(runtime: Runtime, since: str, only: str) -> Report:
-    """The report of a period that ends now; `only` one of its pictures. Raises Invalid."""
+def of_period(runtime: Runtime, since: str, only: str, *, jobs: int = 0) -> Report:
+    """The report of a period that ends now; `only` one of its pictures. Raises Invalid. `jobs`: see replays.audit."""
     from replays.audit import RUN as KIND
     from replays.audit import Wanted, audit
 
@@ -117,7 +117,7 @@ def of_period(runtime: Runtime, since: str, only: str) -> Report:
 
     position, from_us, until_us, sections, recent, totals = runtime.projection().ask(question)
     if only in ("", "replay"):
-        verdicts = list(audit(runtime.home.state, [Wanted(KIND, each["run"]) for each in recent]))
+        verdicts = list(audit(runtime.home.state, [Wanted(KIND, each["run"]) for each in recent], jobs=jobs))
         sections = [*sections, replay_matrix(recent, [each.cause is None for each in verdicts])]
     span = f"{render.moment_us(from_us)[:19]}Z to {render.moment_us(until_us)[:19]}Z"
     page = Page(

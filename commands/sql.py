@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -17,6 +17,9 @@ from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
 from domain.bounds import SQL_ROWS_MAX
+
+if TYPE_CHECKING:
+    from adapters.sandbox import Forge
 
 Form = Literal["table", "csv", "json", "jsonl"]
 
@@ -78,11 +81,19 @@ def sql(  # forms of output
         show(answer, form)
 
 
-def ask(copy: Path, position: int, text: str, *, rows_max: int, parameters: dict[str, Any] | None = None) -> Answer:
+def ask(
+    copy: Path,
+    position: int,
+    text: str,
+    *,
+    rows_max: int,
+    parameters: dict[str, Any] | None = None,
+    forge: "Forge | None" = None,
+) -> Answer:
     """Ask one query of a copy. Raises SqlRefused, SqlInvalid."""
     from adapters import sandbox
 
-    return Answer(sandbox.ask(copy, text, rows_max=rows_max, parameters=parameters or {}), position)
+    return Answer(sandbox.ask(copy, text, rows_max=rows_max, parameters=parameters or {}, forge=forge), position)
 
 
 @contextmanager

@@ -8,8 +8,10 @@ import json
 import math
 import os
 import resource
+import signal
+import socket
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 LOCKED: dict[str, str | bool | int | float | list[str]] = {
     "access_mode": "READ_ONLY",
@@ -33,6 +35,46 @@ _FILES = 32
 def main() -> None:
     """Answer one query and leave."""
     request = json.load(sys.stdin)
+    text = _answered(request)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    os._exit(0)  # DuckDB's threads may hang in a limit; nothing is left to tidy
+
+
+def forge() -> None:
+    """Load what answers queries once, and fork a child for each that is handed over, until nobody hands over any more.
+
+    Standard input is a Unix socket over which one end of a socket comes for each query. A child that was forked has
+    limits of its own, and knows nothing of the queries before it: its parent never looks at one.
+    """
+    import _duckdb  # noqa: F401  # here once, and there in every child
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    control = socket.socket(fileno=0)
+    while True:
+        _, handed, _, _ = socket.recv_fds(control, 1, 1)
+        if not handed:
+            os._exit(0)
+        if os.fork() == 0:
+            control.close()
+            _serve(socket.socket(fileno=handed[0]))
+        os.close(handed[0])
+
+
+def _serve(line: socket.socket) -> NoReturn:
+    """Answer one query in a child of the forge."""
+    try:
+        with line.makefile("rb") as asked:
+            request = json.load(asked)
+        signal.alarm(int(request["wall_s"]))  # what hangs in DuckDB ends too
+        os.chdir(request["folder"])
+        line.sendall(_answered(request).encode())
+    finally:
+        os._exit(0)
+
+
+def _answered(request: dict[str, Any]) -> str:
+    """The answer as JSON; from here on this process is limited."""
     cpu = int(request["cpu_s"])
     limits = (
         (resource.RLIMIT_AS, _ADDRESS_BYTES),
@@ -47,9 +89,7 @@ def main() -> None:
         answer = _answer(request)
     except MemoryError:
         answer = {"refused": "the query needs more memory than it may have"}
-    json.dump(answer, sys.stdout, default=_plain)
-    sys.stdout.flush()
-    os._exit(0)  # DuckDB's threads may hang in a limit; nothing is left to tidy
+    return json.dumps(answer, default=_plain)
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,10 @@ FOLDERS = ("adapters", "commands", "domain", "projections", "replays")
 def main() -> None:
     """Run the `rt` command line (entry point of the console script and of `python -m rt_runtime`)."""
     activate()
-    if sys.argv[1:] == ["sql-child"]:  # our own child: it must be limited before anything large is loaded
-        from projections.sandbox_child import main as child
+    if sys.argv[1:] in (["sql-child"], ["sql-forge"]):  # our own: limited before anything large is loaded, or is known
+        from projections import sandbox_child
 
-        child()
+        sandbox_child.main() if sys.argv[1] == "sql-child" else sandbox_child.forge()
         return
     from commands.cli import main as cli
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from starlette.types import Receive, Scope, Send
 
 from adapters.log_reader import LogReader
+from adapters.sandbox import Forge
 from adapters.tokens import Tokens
+from commands.api.copies import Copies
 from commands.api.doors import Doors, Grant
 from commands.api.keys import Keys
 from commands.api.live import Live
@@ -50,6 +52,8 @@ class House:
         self.doors = Doors(self.tokens, runtime.clock, writes_per_s)
         self.live = Live(runtime)
         self.keys = Keys()
+        self.copies = Copies()
+        self.forge = Forge()
         self.table: tuple[Row, ...] = ()
         self.cookie = f"rt_{address.port}"  # browsers keep cookies by host, whatever the port
         self.dispatcher: Dispatcher | None = None
@@ -122,6 +126,7 @@ class House:
         self.live.close()
         self._pool.shutdown(wait=True)
         self._heavy_pool.shutdown(wait=True)
+        self.forge.close()
         for reader in self._readers:
             reader.close()
 

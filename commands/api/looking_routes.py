@@ -136,8 +136,11 @@ def show_event(asked: Asked) -> Answer:
 def ask(asked: Asked) -> Answer:
     """Ask the tables one SELECT, in a child that can do nothing else, on a copy that blocks nobody."""
     body: SqlBody = asked.body
-    with sql.copied(asked.runtime, body.at) as (copy, position):
-        answer = sql.ask(copy, position, body.query, rows_max=body.limit, parameters=dict(body.parameters))
+    house = asked.house
+    with sql.copied(asked.runtime, body.at) if body.at else house.copies.copied(asked.runtime) as (copy, position):
+        answer = sql.ask(
+            copy, position, body.query, rows_max=body.limit, parameters=dict(body.parameters), forge=house.forge
+        )
     return Answer({"position": position} | answer.found, position)
 
 
@@ -150,7 +153,8 @@ def questions(asked: Asked) -> Answer:
 
 def report(asked: Asked) -> Answer:
     """What happened in a period."""
-    return _reported(reports.of_period(asked.runtime, asked.query.since, asked.query.only), asked)
+    # in this process alone: a server starts none of its own beside those of its dispatcher
+    return _reported(reports.of_period(asked.runtime, asked.query.since, asked.query.only, jobs=1), asked)
 
 
 def run_report(asked: Asked) -> Answer:

@@ -3,19 +3,23 @@
 import csv
 import io
 import json
+import os
+import signal
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import rt_runtime
-from adapters import sandbox
+from adapters import own_children, sandbox
 from adapters.log_reader import LogReader
 from domain import errors
 from domain.bounds import SQL_BYTES_MAX, SQL_ROWS_MAX, SQL_WALL_S_MAX
 from projections.catch_up import Projection
 from projections.tables import COLUMNS, VIEWS
-from tests.commands.place import Place
+from tests.commands.place import Place, until
 
 QUERY = "SELECT task, status, attempts FROM tasks ORDER BY position"
 
@@ -280,13 +284,28 @@ def _contents(*folders: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def _forged() -> Iterator[sandbox.Forge]:
+    made = sandbox.Forge()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["alone", "forged"])
+def forge(request: pytest.FixtureRequest, _forged: sandbox.Forge) -> sandbox.Forge | None:
+    """Both ways in which a child is begun: for one query, or forked from a process that is there for many."""
+    return _forged if request.param == "forged" else None
+
+
 @pytest.mark.parametrize("statement", REFUSED)
-def test_a_statement_that_is_no_harmless_select_is_refused(copy: Path, writable: Path, statement: str) -> None:
+def test_a_statement_that_is_no_harmless_select_is_refused(
+    copy: Path, writable: Path, statement: str, forge: sandbox.Forge | None
+) -> None:
     before = _contents(copy.parent, writable)
     assert len(before) == 3
     sql = statement.replace("$W", str(writable)).replace("$DB", str(copy))
     with pytest.raises((errors.SqlRefused, errors.SqlInvalid)) as caught:
-        sandbox.ask(copy, sql)
+        sandbox.ask(copy, sql, forge=forge)
     message = str(caught.value)
     assert "root:" not in message
     assert "canary" not in message
@@ -295,11 +314,13 @@ def test_a_statement_that_is_no_harmless_select_is_refused(copy: Path, writable:
 
 
 @pytest.mark.parametrize("statement", STOPPED)
-def test_a_statement_without_end_is_stopped_by_a_limit(copy: Path, writable: Path, statement: str) -> None:
+def test_a_statement_without_end_is_stopped_by_a_limit(
+    copy: Path, writable: Path, statement: str, forge: sandbox.Forge | None
+) -> None:
     before = _contents(copy.parent, writable)
     start_s = time.monotonic()
     with pytest.raises(errors.SqlRefused):
-        sandbox.ask(copy, statement)
+        sandbox.ask(copy, statement, forge=forge)
     assert time.monotonic() - start_s < SQL_WALL_S_MAX + 3
     assert _contents(copy.parent, writable) == before
 
@@ -319,8 +340,32 @@ def test_a_statement_without_end_is_stopped_by_a_limit(copy: Path, writable: Pat
         "SELECT current_setting('memory_limit')",
     ],
 )
-def test_a_harmless_question_is_answered(copy: Path, statement: str) -> None:
-    assert sandbox.ask(copy, statement)["columns"]
+def test_a_harmless_question_is_answered(copy: Path, statement: str, forge: sandbox.Forge | None) -> None:
+    assert sandbox.ask(copy, statement, forge=forge)["columns"]
+
+
+def test_a_forge_that_died_is_begun_anew(copy: Path) -> None:
+    others = own_children.pids()
+    made = sandbox.Forge()
+    try:
+        assert made.ask(b"no request") == b"", "a child that cannot read its request says nothing"
+        assert sandbox.ask(copy, "SELECT 1", forge=made)["rows"] == [[1]]
+        (process,) = own_children.pids() - others
+        os.kill(process, signal.SIGKILL)
+        until(lambda: Path(f"/proc/{process}/stat").read_text().split()[2] == "Z")
+        assert sandbox.ask(copy, "SELECT 2", forge=made)["rows"] == [[2]]
+    finally:
+        made.close()
+
+
+def test_queries_of_a_forge_run_side_by_side_and_know_nothing_of_each_other(copy: Path) -> None:
+    made = sandbox.Forge()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda n: sandbox.ask(copy, f"SELECT {n}", forge=made), range(40)))
+        assert [each["rows"] for each in found] == [[[n]] for n in range(40)]
+    finally:
+        made.close()
 
 
 @pytest.mark.parametrize("hint", ["SHOW TABLES", "SELECT * FROM runs LIMIT 10"])
