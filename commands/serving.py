@@ -155,7 +155,8 @@ def _listening(wanted: Wanted) -> Iterator[socket.socket]:
 def _address(wanted: Wanted, port: int) -> "Address":
     from commands.api.house import Address
 
-    names = {*_LOOPBACK, *(name.lower() for name in wanted.names)}
+    given = {name.lower() for name in wanted.names}
+    names = {*_LOOPBACK, *(name for name in given if ":" not in name)}
     if wanted.host not in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
         names.add(f"[{wanted.host}]" if ":" in wanted.host else wanted.host.lower())
     else:
@@ -165,6 +166,7 @@ def _address(wanted: Wanted, port: int) -> "Address":
         host=wanted.host,
         port=port,
         names=frozenset(names),
+        aliases=frozenset(given),
         is_secure=wanted.certificate is not None or wanted.behind_proxy,
         is_plain_lan=wanted.plain_http,
         is_read_only=wanted.read_only,

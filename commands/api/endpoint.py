@@ -68,7 +68,7 @@ class Endpoint:
         if row.stream:
             await house.streamed(row, asked, scope, receive, send)
             return
-        answer = await (self._once(row, asked) if asked.key and method == "POST" else house.run(row, asked))
+        answer = await (self._once(row, asked) if asked.key and row.changes else house.run(row, asked))
         house.count(row, answer.status)
         await respond(_tagged(row, answer, headers), scope, send)
 
@@ -102,11 +102,14 @@ class Endpoint:
                     known.answer, headers={**known.answer.headers, "idempotency-replayed": "true"}
                 )
             try:
-                known.answer = await self._house.run(row, asked)
+                answer = await self._house.run(row, asked)
             except BaseException:
                 keys.forget(name)
                 raise
-            return known.answer
+            if len(answer.body()) > HTTP_BODY_BYTES_MAX:  # of no write of ours; nothing large is remembered
+                keys.forget(name)
+            known.answer = answer
+            return answer
 
 
 def converted(given: object, kind: Any, where: str, *, strict: bool = True) -> Any:  # noqa: ANN401  # an instance of `kind`

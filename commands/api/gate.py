@@ -17,6 +17,7 @@ from domain import errors
 from domain.bounds import HTTP_URL_BYTES_MAX
 
 _SAFE = ("GET", "HEAD")
+_OURS = ("/api/", "/hooks/", "/artifacts", "/snapshots")
 _SITES = (b"same-origin", b"none")
 _FIELDS_MAX = 50
 
@@ -39,7 +40,7 @@ class Gate:
         try:
             headers = scope["headers"]
             self._check_host(headers)
-            self._check_site(scope["method"], headers)
+            self._check_site(scope, headers)
             self._check_size(scope)
             scope["rt.grant"] = self._grant(scope)
             await self._routes(scope, receive, send)
@@ -56,9 +57,11 @@ class Gate:
         if len(found) != 1 or found[0].decode("latin-1").lower() not in self._house.hosts:
             raise errors.HostRefused(host=b", ".join(found).decode("latin-1")[:200])
 
-    def _check_site(self, method: str, headers: list[tuple[bytes, bytes]]) -> None:
+    def _check_site(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
+        """Other sites may link to the page, and have nothing to do with the API."""
+        is_theirs = scope["method"] in _SAFE and not scope["path"].startswith(_OURS)
         for name, value in headers:
-            if name == b"sec-fetch-site" and method not in _SAFE and value not in _SITES:
+            if name == b"sec-fetch-site" and not is_theirs and value not in _SITES:
                 raise errors.OriginRefused(why=f"Sec-Fetch-Site is {value.decode('latin-1')[:40]!r}")
             if name == b"origin" and value.decode("latin-1").lower() not in self._house.origins:
                 raise errors.OriginRefused(why=f"the origin {value.decode('latin-1')[:200]!r} is not this server")

@@ -36,6 +36,7 @@ class Address(NamedTuple):
     host: str
     port: int
     names: frozenset[str]
+    aliases: frozenset[str] = frozenset()  # as clients say them, with a port where they say one
     is_secure: bool = False
     is_plain_lan: bool = False
     is_read_only: bool = False
@@ -61,10 +62,9 @@ class House:
         self.requests: Counter[tuple[str, str, int]] = Counter()
         self.nobody = Grant("nobody", frozenset(), "")
         scheme = "https" if address.is_secure else "http"
-        port = f":{address.port}"
-        self.hosts = frozenset(f"{name}{port}" for name in address.names) | (
-            address.names if address.port in (80, 443) else frozenset()
-        )
+        with_port = {f"{name}:{address.port}" for name in address.names}
+        without = address.names if address.port in (80, 443) else frozenset()
+        self.hosts = frozenset({*with_port, *without, *address.aliases})
         self.origins = frozenset(f"{scheme}://{host}" for host in self.hosts)
         # paths of this machine are nobody's business on the other side
         self.hidden = {str(runtime.home.state): "the home", str(runtime.home.folder): "the folder"}
@@ -94,6 +94,11 @@ class House:
         loop = asyncio.get_running_loop()
         if not row.heavy:
             return await loop.run_in_executor(self._pool, work, asked)
+        return await self.heavily(work, asked)
+
+    async def heavily(self, work: Callable[[Asked], Answer], asked: Asked) -> Answer:
+        """In a thread, few at once. Raises Unready when its turn does not come."""
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(HTTP_HEAVY_S):
                 await self._heavy.acquire()

@@ -95,9 +95,7 @@ async def close_session(asked: Asked) -> Answer:
 async def status(asked: Asked) -> Answer:
     """What `rt status --json` says: now from memory, or as it was at a position or time."""
     if asked.query.at:
-        import asyncio
-
-        return await asyncio.to_thread(_past_status, asked)
+        return await asked.house.heavily(_past_status, asked)
     alive = asked.runtime.liveness.alive
 
     def made(board: "Board") -> dict[str, Any]:

@@ -143,7 +143,8 @@ class _KeepAlive:
 
 async def stream(asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
     """The log's events as they become durable."""
-    _ = scope
+    if await _is_head(scope, send):
+        return
     query: StreamQuery = asked.query
     run = asked.runtime.find_run(query.run) if query.run else ""
     task = asked.runtime.find_task(query.task) if query.task else ""
@@ -162,7 +163,8 @@ async def stream(asked: Asked, scope: Scope, receive: Receive, send: Send) -> No
 
 async def old_stream(asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
     """The events and the state as an older runtime told them, with positions as ids."""
-    _ = scope
+    if await _is_head(scope, send):
+        return
     client = Stream(asked, Filter(), asked.query.since, send)
     alive, begun = _KeepAlive(), False
     async for frames in client.batches(receive):
@@ -175,6 +177,15 @@ async def old_stream(asked: Asked, scope: Scope, receive: Receive, send: Send) -
         if alive.due(silent=not frames):
             await client.write(b": still here\n\n")
     await client.end()
+
+
+async def _is_head(scope: Scope, send: Send) -> bool:
+    """Whether only the head of a stream is asked for; then it is sent."""
+    if scope["method"] != "HEAD":
+        return False
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await send({"type": "http.response.body", "body": b""})
+    return True
 
 
 async def _told(asked: Asked, frames: Sequence[Frame]) -> bytes:
