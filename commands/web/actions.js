@@ -5,7 +5,10 @@ import { h, replace } from "./dom.js";
 import { command } from "./format.js";
 
 /** A button that does one thing. `ask` names a text that is needed first; `does(text)` answers with a position. */
-export function action(page, { label, scope = "operate", says, does, ask = "", needs = false, danger = false, done = "" }) {
+export function action(
+  page,
+  { label, scope = "operate", says, does, ask = "", needs = false, danger = false, done = "" },
+) {
   if (!page.may(scope)) return null;
   const said = h("span", { class: "said", role: "status" });
   const button = h("button", { type: "button", class: danger ? "danger" : "", title: says }, label);
@@ -28,7 +31,10 @@ export function action(page, { label, scope = "operate", says, does, ask = "", n
 }
 
 export function words(problem) {
-  if (!(problem instanceof Problem)) { console.error(problem); return "this page has a bug; the console tells more"; }
+  if (!(problem instanceof Problem)) {
+    console.error(problem);
+    return "this page has a bug; the console tells more";
+  }
   return `${problem.message}${problem.hint ? ` (try: ${problem.hint})` : ""}`;
 }
 
@@ -37,10 +43,19 @@ export function confirmed({ label, says, ask = "", needs = false, danger = false
   return new Promise((answer) => {
     const field = ask ? h("textarea", { id: "asked", rows: 2, required: needs }) : null;
     const yes = h("button", { class: danger ? "danger" : "primary", value: "yes" }, label);
-    const dialog = h("dialog", { "aria-label": label }, h("form", { method: "dialog" },
-      h("h2", {}, label), body, field ? [h("label", { for: "asked" }, ask), field] : null,
-      h("p", { class: "quiet" }, "the same as ", command(says)),
-      h("p", { class: "buttons" }, yes, h("button", { value: "", formnovalidate: true }, "Back"))));
+    const dialog = h(
+      "dialog",
+      { "aria-label": label },
+      h(
+        "form",
+        { method: "dialog" },
+        h("h2", {}, label),
+        body,
+        field ? [h("label", { for: "asked" }, ask), field] : null,
+        h("p", { class: "quiet" }, "the same as ", command(says)),
+        h("p", { class: "buttons" }, yes, h("button", { value: "", formnovalidate: true }, "Back")),
+      ),
+    );
     dialog.addEventListener("close", () => {
       answer(dialog.returnValue === "yes" ? (field ? field.value.trim() : "") : null);
       dialog.remove();
@@ -53,15 +68,31 @@ export function confirmed({ label, says, ask = "", needs = false, danger = false
 
 /** Call it a little later, once for however many calls come meanwhile; at most so often. */
 export function calmly(work, ms = 300) {
-  let timer = 0, busy = false, again = false;
+  let timer = 0,
+    busy = false,
+    again = false;
   async function run() {
     timer = 0;
-    if (busy) { again = true; return; }
+    if (busy) {
+      again = true;
+      return;
+    }
     busy = true;
-    try { await work(); } catch (problem) { if (!(problem instanceof Problem)) console.error(problem); } finally { busy = false; }
-    if (again) { again = false; call(); }
+    try {
+      await work();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) console.error(problem);
+    } finally {
+      busy = false;
+    }
+    if (again) {
+      again = false;
+      call();
+    }
   }
-  function call() { if (!timer) timer = setTimeout(run, ms); }
+  function call() {
+    if (!timer) timer = setTimeout(run, ms);
+  }
   call.stop = () => clearTimeout(timer);
   return call;
 }

@@ -16,7 +16,9 @@ async function ask(method, path, body, headers = {}) {
   let answer;
   try {
     answer = await fetch(path, {
-      method, cache: "no-store", redirect: "error",
+      method,
+      cache: "no-store",
+      redirect: "error",
       headers: body === undefined ? headers : { "content-type": "application/json", ...headers },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
@@ -31,7 +33,9 @@ async function ask(method, path, body, headers = {}) {
 }
 
 export function get(path, query = {}) {
-  const named = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== undefined && value !== null));
+  const named = new URLSearchParams(
+    Object.entries(query).filter(([, value]) => value !== "" && value !== undefined && value !== null),
+  );
   const text = named.toString();
   return ask("GET", text ? `${path}?${text}` : path);
 }
@@ -46,7 +50,8 @@ export const remove = (path) => ask("DELETE", path);
 
 /** Every item of a list of pages, a page after the other; `each` gets what came so far. */
 export async function pages(path, query, each, most = 20000) {
-  let items = [], after = query.after || 0;
+  let items = [],
+    after = query.after || 0;
   for (;;) {
     const page = await get(path, { ...query, after, limit: 500 });
     items = items.concat(page.items);
@@ -65,21 +70,34 @@ export class Live {
     this.wait = 500;
     this.stopped = false;
     this.controller = null;
-    document.addEventListener("visibilitychange", () => { if (document.hidden) this.pause(); else this.run(); });
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.pause();
+      else this.run();
+    });
     this.run();
   }
 
-  pause() { if (this.controller) { const it = this.controller; this.controller = null; it.abort(); } }
+  pause() {
+    if (this.controller) {
+      const it = this.controller;
+      this.controller = null;
+      it.abort();
+    }
+  }
 
   async run() {
     if (this.controller || this.stopped) return;
-    const mine = this.controller = new AbortController();
+    const mine = (this.controller = new AbortController());
     while (this.controller === mine && !this.stopped) {
       try {
         await this.listen(mine.signal);
       } catch (problem) {
         if (this.controller !== mine) return;
-        if (problem instanceof Problem && (problem.status === 401 || problem.status === 409)) { this.onState("gone", problem); this.stopped = true; return; }
+        if (problem instanceof Problem && (problem.status === 401 || problem.status === 409)) {
+          this.onState("gone", problem);
+          this.stopped = true;
+          return;
+        }
       }
       if (this.controller !== mine) return;
       this.onState("lost");
@@ -89,7 +107,11 @@ export class Live {
   }
 
   async listen(signal) {
-    const answer = await fetch("/api/v1/stream", { signal, cache: "no-store", headers: { "last-event-id": String(this.position) } });
+    const answer = await fetch("/api/v1/stream", {
+      signal,
+      cache: "no-store",
+      headers: { "last-event-id": String(this.position) },
+    });
     if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
     this.wait = 500;
     this.onState("live");
@@ -112,7 +134,10 @@ export class Live {
       const at = line.indexOf(": ");
       if (at > 0) found[line.slice(0, at)] = line.slice(at + 2);
     }
-    if (found.id) { this.position = Number(found.id); position = Math.max(position, this.position); }
+    if (found.id) {
+      this.position = Number(found.id);
+      position = Math.max(position, this.position);
+    }
     return found.data && found.event !== "caught_up" && found.event !== "overflow" ? JSON.parse(found.data) : null;
   }
 }

@@ -6,31 +6,73 @@ import { ago, command, topicName } from "./format.js";
 import { home, tasks, task } from "./work.js";
 import { runs, run, replay } from "./runs.js";
 import { approvals, approval, threads, thread } from "./people.js";
-import { adapters, files, log, outbox, report, schedules, sensors, sql, workflow, workflows } from "./house.js";
+import { schedules, sensors, workflow, workflows } from "./feeding.js";
+import { adapters, files, outbox } from "./house.js";
+import { log, report, sql } from "./looking.js";
 
 const VIEWS = [
-  [/^\/$/, home], [/^\/tasks$/, tasks], [/^\/tasks\/([^/]+)$/, task],
-  [/^\/runs$/, runs], [/^\/runs\/([^/]+)$/, run], [/^\/runs\/([^/]+)\/replay$/, replay],
-  [/^\/approvals$/, approvals], [/^\/approvals\/([^/]+)\/c?(\d+)$/, approval],
-  [/^\/threads$/, threads], [/^\/threads\/([^/]+)$/, thread],
-  [/^\/schedules$/, schedules], [/^\/sensors$/, sensors], [/^\/workflows$/, workflows], [/^\/workflows\/([^/]+)$/, workflow],
-  [/^\/adapters$/, adapters], [/^\/outbox$/, outbox], [/^\/files$/, files], [/^\/log$/, log], [/^\/sql$/, sql], [/^\/report$/, report],
+  [/^\/$/, home],
+  [/^\/tasks$/, tasks],
+  [/^\/tasks\/([^/]+)$/, task],
+  [/^\/runs$/, runs],
+  [/^\/runs\/([^/]+)$/, run],
+  [/^\/runs\/([^/]+)\/replay$/, replay],
+  [/^\/approvals$/, approvals],
+  [/^\/approvals\/([^/]+)\/c?(\d+)$/, approval],
+  [/^\/threads$/, threads],
+  [/^\/threads\/([^/]+)$/, thread],
+  [/^\/schedules$/, schedules],
+  [/^\/sensors$/, sensors],
+  [/^\/workflows$/, workflows],
+  [/^\/workflows\/([^/]+)$/, workflow],
+  [/^\/adapters$/, adapters],
+  [/^\/outbox$/, outbox],
+  [/^\/files$/, files],
+  [/^\/log$/, log],
+  [/^\/sql$/, sql],
+  [/^\/report$/, report],
 ];
-const PLACES = [["/", "Now"], ["/tasks", "Tasks"], ["/runs", "Runs"], ["/approvals", "Approvals"], ["/threads", "Threads"],
-  ["/schedules", "Schedules"], ["/sensors", "Sensors"], ["/workflows", "Workflows"], ["/outbox", "Outbox"], ["/adapters", "Adapters"],
-  ["/files", "Files"], ["/log", "Log"], ["/sql", "SQL"], ["/report", "Report"]];
-const KEYS = [["j / k", "next, previous row"], ["Enter", "open it"], ["/", "search"], ["f", "follow the end"],
-  ["a / r", "approve, reject (asks first)"], ["g then n t r l s", "Now, Tasks, Runs, Log, SQL"], ["?", "this help"]];
+const PLACES = [
+  ["/", "Now"],
+  ["/tasks", "Tasks"],
+  ["/runs", "Runs"],
+  ["/approvals", "Approvals"],
+  ["/threads", "Threads"],
+  ["/schedules", "Schedules"],
+  ["/sensors", "Sensors"],
+  ["/workflows", "Workflows"],
+  ["/outbox", "Outbox"],
+  ["/adapters", "Adapters"],
+  ["/files", "Files"],
+  ["/log", "Log"],
+  ["/sql", "SQL"],
+  ["/report", "Report"],
+];
+const KEYS = [
+  ["j / k", "next, previous row"],
+  ["Enter", "open it"],
+  ["/", "search"],
+  ["f", "follow the end"],
+  ["a / r", "approve, reject (asks first)"],
+  ["g then n t r l s", "Now, Tasks, Runs, Log, SQL"],
+  ["?", "this help"],
+];
 
 const main = document.getElementById("main");
 const banner = document.getElementById("banner");
 const pulse = h("span", { id: "pulse", role: "status" }, "…");
 const recent = [];
-let session = null, live = null, view = null, shown = 0, lostAt = 0, wentTo = 0;
+let session = null,
+  view = null,
+  shown = 0,
+  lostAt = 0,
+  wentTo = 0;
 
 /** What views get: who is in, a way to other addresses, and to be told of what happens. */
 const page = {
-  get session() { return session; },
+  get session() {
+    return session;
+  },
   may: (scope) => reaches(session, scope),
   go,
   recent,
@@ -48,36 +90,103 @@ async function begin() {
   const code = /^#code=(.+)$/.exec(location.hash);
   if (code) {
     history.replaceState(null, "", location.pathname === "/login" ? "/" : location.pathname);
-    try { await post("/api/v1/session", { code: code[1] }); } catch (problem) { return login(problem); }
+    try {
+      await post("/api/v1/session", { code: code[1] });
+    } catch (problem) {
+      return login(problem);
+    }
   }
-  try { session = await get("/api/v1/session"); } catch (problem) { return login(problem.status === 401 ? null : problem); }
+  try {
+    session = await get("/api/v1/session");
+  } catch (problem) {
+    return login(problem.status === 401 ? null : problem);
+  }
   frame();
-  live = new Live(session.position, happened, connection);
+  new Live(session.position, happened, connection);
   await show();
 }
 
 function login(problem) {
   const field = h("input", { type: "password", id: "token", autocomplete: "off", spellcheck: "false" });
   const said = h("p", { role: "alert", class: "problem" }, problem ? problem.message : "");
-  replace(main, h("section", { class: "card narrow" }, h("h1", {}, "rt"),
-    h("p", {}, "Open the link that ", h("code", {}, "rt serve"), " printed, make another one with ", command("rt token link"), " or give a token:"),
-    h("form", { on: { submit: async (event) => {
-      event.preventDefault();
-      try { await post("/api/v1/session", { token: field.value.trim() }); location.reload(); } catch (wrong) { replace(said, wrong.message); }
-    } } }, h("label", { for: "token" }, "token"), field, h("button", {}, "Log in")), said));
+  replace(
+    main,
+    h(
+      "section",
+      { class: "card narrow" },
+      h("h1", {}, "rt"),
+      h(
+        "p",
+        {},
+        "Open the link that ",
+        h("code", {}, "rt serve"),
+        " printed, make another one with ",
+        command("rt token link"),
+        " or give a token:",
+      ),
+      h(
+        "form",
+        {
+          on: {
+            submit: async (event) => {
+              event.preventDefault();
+              try {
+                await post("/api/v1/session", { token: field.value.trim() });
+                location.reload();
+              } catch (wrong) {
+                replace(said, wrong.message);
+              }
+            },
+          },
+        },
+        h("label", { for: "token" }, "token"),
+        field,
+        h("button", {}, "Log in"),
+      ),
+      said,
+    ),
+  );
   document.title = "rt: log in";
   field.focus();
 }
 
 function frame() {
-  replace(document.getElementById("top"),
-    h("nav", { "aria-label": "places" }, h("a", { href: "/", class: "name" }, session.runtime_name),
-      PLACES.map(([href, name]) => h("a", { href, "data-place": href }, name))),
-    h("div", { class: "pulse" }, pulse, h("button", { type: "button", id: "help", "aria-label": "keys", title: "keys (?)", on: { click: help } }, "?"),
-      h("button", { type: "button", on: { click: async () => { await fetch("/api/v1/session", { method: "DELETE" }); location.href = "/"; } } }, "Log out")));
-  replace(document.getElementById("bottom"), `${session.name} · ${session.scopes.join(", ") || "no scope"}${session.read_only ? " · read-only" : ""}`,
-    session.plain_lan ? h("strong", { class: "problem" }, " · plain HTTP: everybody on this network can read along") : null,
-    session.works ? null : h("span", { class: "quiet" }, " · no dispatcher in this server; ", command("rt work")));
+  replace(
+    document.getElementById("top"),
+    h(
+      "nav",
+      { "aria-label": "places" },
+      h("a", { href: "/", class: "name" }, session.runtime_name),
+      PLACES.map(([href, name]) => h("a", { href, "data-place": href }, name)),
+    ),
+    h(
+      "div",
+      { class: "pulse" },
+      pulse,
+      h("button", { type: "button", id: "help", "aria-label": "keys", title: "keys (?)", on: { click: help } }, "?"),
+      h(
+        "button",
+        {
+          type: "button",
+          on: {
+            click: async () => {
+              await fetch("/api/v1/session", { method: "DELETE" });
+              location.href = "/";
+            },
+          },
+        },
+        "Log out",
+      ),
+    ),
+  );
+  replace(
+    document.getElementById("bottom"),
+    `${session.name} · ${session.scopes.join(", ") || "no scope"}${session.read_only ? " · read-only" : ""}`,
+    session.plain_lan
+      ? h("strong", { class: "problem" }, " · plain HTTP: everybody on this network can read along")
+      : null,
+    session.works ? null : h("span", { class: "quiet" }, " · no dispatcher in this server; ", command("rt work")),
+  );
   tell();
 }
 
@@ -92,7 +201,11 @@ function tell() {
   banner.hidden = !isLost;
   if (isLost) replace(banner, `showing position ${position}, reconnecting…`);
   const rate = recent.filter((each) => Date.now() - each.seen < 10000).length / 10;
-  replace(pulse, h("span", { class: isLost ? "dot lost" : "dot", "aria-hidden": "true" }), `${isLost ? "reconnecting" : "live"} · position ${position} · ${rate.toFixed(1)} events/s`);
+  replace(
+    pulse,
+    h("span", { class: isLost ? "dot lost" : "dot", "aria-hidden": "true" }),
+    `${isLost ? "reconnecting" : "live"} · position ${position} · ${rate.toFixed(1)} events/s`,
+  );
 }
 
 function happened(events) {
@@ -109,21 +222,28 @@ function go(address, replaceIt = false) {
 }
 
 /** Show the address anew where it is; what was scrolled or typed elsewhere stays in its own view. */
-async function refresh() { await show(true); }
+async function refresh() {
+  await show(true);
+}
 
 async function show(quietly = false) {
   const mine = ++shown;
   if (view && view.leave) view.leave();
   if (!quietly) replace(main, h("p", { class: "quiet" }, "loading…"));
   for (const link of document.querySelectorAll("[data-place]")) {
-    const is = link.dataset.place === "/" ? location.pathname === "/" : location.pathname.startsWith(link.dataset.place);
-    if (is) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+    const is =
+      link.dataset.place === "/" ? location.pathname === "/" : location.pathname.startsWith(link.dataset.place);
+    if (is) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   }
   const found = VIEWS.map(([pattern, made]) => [pattern.exec(location.pathname), made]).find(([match]) => match);
   try {
     if (!found) throw new Problem(404, { detail: "there is no such page" });
     const next = await found[1](page, found[0].slice(1).map(decodeURIComponent), new URLSearchParams(location.search));
-    if (mine !== shown) { if (next.leave) next.leave(); return; }
+    if (mine !== shown) {
+      if (next.leave) next.leave();
+      return;
+    }
     view = next;
     replace(main, next.element);
     document.title = `${next.title} · ${session.runtime_name}`;
@@ -140,15 +260,33 @@ async function show(quietly = false) {
 /** What went wrong, and the way out. */
 export function failure(problem) {
   if (!(problem instanceof Problem)) console.error(problem);
-  return h("section", { class: "card", role: "alert" }, h("h1", {}, problem.status === 404 ? "not here" : "this did not work"),
-    h("p", { class: "problem" }, problem.message, problem.code ? h("span", { class: "quiet" }, ` [${problem.code}]`) : null),
-    problem.hint ? h("p", {}, "try ", command(problem.hint)) : null, h("p", {}, h("a", { href: "/" }, "to what is going on now")));
+  return h(
+    "section",
+    { class: "card", role: "alert" },
+    h("h1", {}, problem.status === 404 ? "not here" : "this did not work"),
+    h(
+      "p",
+      { class: "problem" },
+      problem.message,
+      problem.code ? h("span", { class: "quiet" }, ` [${problem.code}]`) : null,
+    ),
+    problem.hint ? h("p", {}, "try ", command(problem.hint)) : null,
+    h("p", {}, h("a", { href: "/" }, "to what is going on now")),
+  );
 }
 
 function help() {
-  const dialog = h("dialog", { "aria-label": "keys", on: { close: () => dialog.remove() } },
-    h("h2", {}, "Keys"), h("dl", {}, KEYS.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
-    h("form", { method: "dialog" }, h("button", {}, "Close")));
+  const dialog = h(
+    "dialog",
+    { "aria-label": "keys", on: { close: () => dialog.remove() } },
+    h("h2", {}, "Keys"),
+    h(
+      "dl",
+      {},
+      KEYS.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]),
+    ),
+    h("form", { method: "dialog" }, h("button", {}, "Close")),
+  );
   document.body.append(dialog);
   dialog.showModal();
 }
@@ -158,27 +296,54 @@ function onKey(event) {
   if (typing || event.ctrlKey || event.metaKey || event.altKey || !session) return;
   const key = event.key;
   const places = { n: "/", t: "/tasks", r: "/runs", l: "/log", s: "/sql" };
-  if (Date.now() - wentTo < 1500 && places[key]) { wentTo = 0; go(places[key]); } else if (key === "g") wentTo = Date.now();
+  if (Date.now() - wentTo < 1500 && places[key]) {
+    wentTo = 0;
+    go(places[key]);
+  } else if (key === "g") wentTo = Date.now();
   else if (key === "?") help();
-  else if (key === "/") { const field = main.querySelector("[type=search]"); if (field) { event.preventDefault(); field.focus(); } }
-  else if (key === "j" || key === "k") step(key === "j" ? 1 : -1);
-  else if (view && view.keys && view.keys[key]) { event.preventDefault(); view.keys[key](); }
+  else if (key === "/") {
+    const field = main.querySelector("[type=search]");
+    if (field) {
+      event.preventDefault();
+      field.focus();
+    }
+  } else if (key === "j" || key === "k") step(key === "j" ? 1 : -1);
+  else if (view && view.keys && view.keys[key]) {
+    event.preventDefault();
+    view.keys[key]();
+  }
 }
 
 function step(by) {
   const rows = [...main.querySelectorAll("a.row, tbody a:first-child")];
   const at = rows.indexOf(document.activeElement);
   const next = rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + by))];
-  if (next) { next.focus(); next.scrollIntoView({ block: "nearest" }); }
+  if (next) {
+    next.focus();
+    next.scrollIntoView({ block: "nearest" });
+  }
 }
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='/']");
-  if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target || link.hasAttribute("download")) return;
+  if (
+    !link ||
+    event.button ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.shiftKey ||
+    link.target ||
+    link.hasAttribute("download")
+  )
+    return;
   event.preventDefault();
-  if (link.getAttribute("href") !== location.pathname + location.search) go(link.getAttribute("href")); else show();
+  if (link.getAttribute("href") !== location.pathname + location.search) go(link.getAttribute("href"));
+  else show();
 });
 document.addEventListener("keydown", onKey);
 addEventListener("popstate", () => show());
-setInterval(() => { for (const each of document.querySelectorAll("[data-ago]")) each.textContent = ago(Number(each.dataset.ago)); tell(); }, 1000);
+setInterval(() => {
+  for (const each of document.querySelectorAll("[data-ago]")) each.textContent = ago(Number(each.dataset.ago));
+  tell();
+}, 1000);
 begin();

@@ -43,7 +43,8 @@ export function replace(element, ...children) {
 }
 
 const ANSI = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])/g;
-const UNSEEN = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+const UNSEEN =
+  /[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
 
 /** Text that hides nothing: escapes of terminals go, what is invisible or turns text around becomes visible. */
 export function clean(text) {
@@ -57,23 +58,56 @@ export function visible(text) {
 /** A table: headings, and rows of cells; a cell may be an element. */
 export function table(caption, headings, rows, empty = "nothing here") {
   if (!rows.length) return h("p", { class: "quiet" }, empty);
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    h("table", {}, h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, headings.map((each) => h("th", { scope: "col" }, each)))),
-      h("tbody", {}, rows.map((row) => h("tr", row.attributes || {}, (row.cells || row).map((cell) =>
-        h("td", typeof cell === "number" ? { class: "number" } : {}, cell)))))));
+  return h(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+    h(
+      "table",
+      {},
+      h("caption", { class: "unseen" }, caption),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          headings.map((each) => h("th", { scope: "col" }, each)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            row.attributes || {},
+            (row.cells || row).map((cell) => h("td", typeof cell === "number" ? { class: "number" } : {}, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Names and values below each other. */
 export function facts(pairs) {
-  return h("dl", {}, pairs.filter(([, value]) => value !== undefined && value !== null && value !== "").map(([name, value]) =>
-    [h("dt", {}, name), h("dd", {}, value)]));
+  return h(
+    "dl",
+    {},
+    pairs
+      .filter(([, value]) => value !== undefined && value !== null && value !== "")
+      .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+  );
 }
 
 /** A long list of which only what can be seen is in the document. `row(item, index)` makes a line of fixed height. */
 export function longList(label, row, height = 22) {
   const space = h("div", { class: "space" });
-  const box = h("div", { class: "long", tabindex: 0, role: "list", "aria-label": label, on: { scroll: () => draw() } }, space);
+  const box = h(
+    "div",
+    { class: "long", tabindex: 0, role: "list", "aria-label": label, on: { scroll: () => draw() } },
+    space,
+  );
   let items = [];
   let follows = false;
   function draw() {
@@ -81,24 +115,39 @@ export function longList(label, row, height = 22) {
     const first = Math.max(0, Math.floor(box.scrollTop / height) - 10);
     const last = Math.min(items.length, first + Math.ceil((box.clientHeight || 600) / height) + 20);
     space.style.height = `${items.length * height}px`;
-    space.replaceChildren(...items.slice(first, last).map((item, at) => {
-      const made = row(item, first + at);
-      made.setAttribute("role", "listitem");
-      made.style.top = `${(first + at) * height}px`;
-      return made;
-    }));
+    space.replaceChildren(
+      ...items.slice(first, last).map((item, at) => {
+        const made = row(item, first + at);
+        made.setAttribute("role", "listitem");
+        made.style.top = `${(first + at) * height}px`;
+        return made;
+      }),
+    );
   }
   return {
     element: box,
     set(next) {
-      const atEnd = follows || (items.length > 0 && box.scrollTop + box.clientHeight >= box.scrollHeight - 2 * height && box.scrollHeight > box.clientHeight);
+      const atEnd =
+        follows ||
+        (items.length > 0 &&
+          box.scrollTop + box.clientHeight >= box.scrollHeight - 2 * height &&
+          box.scrollHeight > box.clientHeight);
       items = next;
       draw();
       if (atEnd) this.end();
     },
-    follow(on) { follows = on; if (on) this.end(); },
-    end() { box.scrollTop = items.length * height; draw(); },
-    show(index) { box.scrollTop = Math.max(0, index - 3) * height; draw(); },
+    follow(on) {
+      follows = on;
+      if (on) this.end();
+    },
+    end() {
+      box.scrollTop = items.length * height;
+      draw();
+    },
+    show(index) {
+      box.scrollTop = Math.max(0, index - 3) * height;
+      draw();
+    },
     redraw: draw,
   };
 }
