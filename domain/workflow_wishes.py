@@ -94,10 +94,11 @@ def skip(state: State, *, open_task: OpenTask = "cancel") -> Made:
 
 
 def retry(state: State, *, patch: object = None) -> Made:
-    """Let a parked instance go on. Raises Invalid."""
+    """Let a parked instance go on. Raises WorkflowRefused, Invalid."""
     _check_going(state)
     if state.status is not Status.PARKED:
-        raise errors.Invalid(where="workflow", why=f"is {state.status}; only a parked one can be retried")
+        why = f"workflow {state.instance_key!r} is {state.status}; only a parked one can be retried"
+        raise errors.WorkflowRefused(why=why)
     named, texts = _patch(state, patch)
     return Made(WorkflowRetryAsked(patch=named), texts)
 

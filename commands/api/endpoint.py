@@ -3,16 +3,17 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
 from commands.api.gate import parameters, respond
 from commands.api.house import House
 from commands.api.route import Answer, Asked, Row
 from domain import errors
-from domain.bounds import HTTP_BODY_BYTES_MAX, HTTP_REQUEST_S, HTTP_WAIT_S_MAX, KEY_CHARS_MAX
+from domain.bounds import HTTP_BODY_BYTES_MAX, HTTP_REQUEST_S, HTTP_WAIT_S_MAX, KEY_CHARS_MAX, TIME_US_MAX
 from domain.intake import parse_json
 
 _JSON = "application/json"
@@ -21,8 +22,8 @@ _JSON = "application/json"
 class _Waiting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every read of v1 takes: wait until the log has been read up to a position, to see what was written."""
 
-    min_position: int = 0
-    wait_s: float = HTTP_WAIT_S_MAX
+    min_position: Annotated[int, Meta(ge=0, le=TIME_US_MAX)] = 0
+    wait_s: Annotated[float, Meta(ge=0, le=HTTP_WAIT_S_MAX)] = HTTP_WAIT_S_MAX
 
 
 class Endpoint:
@@ -80,8 +81,6 @@ class Endpoint:
         if not named:
             return
         wanted = converted(named, _Waiting, "query", strict=False)
-        if not 0 <= wanted.wait_s <= HTTP_WAIT_S_MAX:
-            raise errors.Invalid(where="query.wait_s", why=f"from 0 to {HTTP_WAIT_S_MAX}")
         if not await self._house.live.reached(wanted.min_position, wanted.wait_s):
             at = self._house.live.position
             raise errors.Unready(why=f"the log has been read up to {at}, not to {wanted.min_position}", seconds=1)

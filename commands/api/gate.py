@@ -39,7 +39,7 @@ class Gate:
         old = is_old(scope["path"])
         try:
             headers = scope["headers"]
-            self._check_host(headers)
+            self._check_host(scope, headers)
             self._check_site(scope, headers)
             self._check_size(scope)
             scope["rt.grant"] = self._grant(scope)
@@ -52,8 +52,11 @@ class Gate:
             self._house.debug(problem)
             await respond(problems.of(problems.bug(reference), {}, is_old=old, reference=reference), scope, send)
 
-    def _check_host(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def _check_host(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
         found = [value for name, value in headers if name == b"host"]
+        named: bytes | None = scope.get("rt.authority")
+        if named is not None and named.decode("latin-1").lower() not in self._house.hosts:
+            raise errors.HostRefused(host=named.decode("latin-1")[:200])
         if len(found) != 1 or found[0].decode("latin-1").lower() not in self._house.hosts:
             raise errors.HostRefused(host=b", ".join(found).decode("latin-1")[:200])
 

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Any
 
+import httptools
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -54,6 +55,8 @@ class Bounded(HttpToolsProtocol):
         """Its head is there; what it brings is timed by who reads it."""
         self._is_head, self._head_bytes = False, 0
         self._disarm()
+        if not self.url.startswith(b"/"):  # a whole address: its host counts, whatever the Host header says
+            self.scope["rt.authority"] = _authority(self.url)  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -81,6 +84,12 @@ class Bounded(HttpToolsProtocol):
             head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head)
             self.transport.close()
+
+
+def _authority(url: bytes) -> bytes:
+    found = httptools.parse_url(url)
+    host = found.host or b""
+    return host if found.port is None else b"%s:%d" % (host, found.port)
 
 
 class Server:

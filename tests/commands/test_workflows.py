@@ -390,7 +390,7 @@ REFUSED: list[tuple[str, tuple[str, ...], int, str]] = [
     ("a context that is a list", ("transition", "w", "--to", "execute", "--context", "[]"), 2, "expected an object"),
     ("a base name", ("transition", "w", "--to", "execute", "--context", '{"base_name": "x"}'), 2, "cannot be set"),
     ("an unknown way of leaving", ("skip", "w", "--open-task", "kill"), 2, "cancel or detach"),
-    ("a retry of what goes on", ("retry", "w"), 2, "only a parked one"),
+    ("a retry of what goes on", ("retry", "w"), 5, "only a parked one"),
     ("nobody", ("complete", "nobody"), 3, "nobody"),
     ("one that is over", ("complete", "over"), 5, "never moves again"),
     ("a move of one that is over", ("transition", "over", "--to", "two"), 5, "never moves again"),

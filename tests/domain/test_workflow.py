@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from domain import workflow
-from domain.errors import Invalid
+from domain.errors import Invalid, WorkflowRefused
 from domain.events import Recorded
 from domain.ids import keyed_task, text_of
 from domain.intake import TaskInput
@@ -521,7 +521,7 @@ def test_wf6_a_skip_with_several_ways_on_has_to_name_one() -> None:
 
 
 def test_wf6_only_a_parked_instance_can_be_retried() -> None:
-    with pytest.raises(Invalid, match="only a parked one can be retried"):
+    with pytest.raises(WorkflowRefused, match="only a parked one can be retried"):
         workflow.retry(goal().now)
 
 
