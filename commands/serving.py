@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _DRAIN_S = 10.0
+_PORT_MAX = 65_535
 
 
 class Wanted(NamedTuple):
@@ -46,6 +47,14 @@ class Wanted(NamedTuple):
     writes_per_s: int
     work: bool
     concurrency: int
+
+
+class Open(NamedTuple):
+    """What a server stands on: its socket, its TLS, and the file that says where it is."""
+
+    listener: socket.socket
+    context: ssl.SSLContext | None
+    note: Path
 
 
 def serve(  # how it listens, to whom, and what runs beside it
@@ -83,9 +92,10 @@ def serve(  # how it listens, to whom, and what runs beside it
         read_only, writes_per_s, work, concurrency or runtime.config.work.concurrency,
     )  # fmt: skip
     _check(wanted)
+    context = _tls(wanted)
     announce(runtime)
     with _held(runtime) as note, _listening(wanted) as listener:
-        status = asyncio.run(_main(runtime, wanted, listener, note, as_json=as_json))
+        status = asyncio.run(_main(runtime, wanted, Open(listener, context, note), as_json=as_json))
     runtime.close()
     raise typer.Exit(status)
 
@@ -145,7 +155,8 @@ def _listening(wanted: Wanted) -> Iterator[socket.socket]:
     except OSError as problem:
         listener.close()
         why = (problem.strerror or str(problem)).lower()
-        raise errors.PortTaken(host=wanted.host, port=wanted.port, why=why, other=wanted.port + 1) from None
+        other = wanted.port + 1 if wanted.port < _PORT_MAX else wanted.port - 1
+        raise errors.PortTaken(host=wanted.host, port=wanted.port, why=why, other=other) from None
     try:
         yield listener
     finally:
@@ -182,24 +193,23 @@ def _own_addresses(name: str) -> set[str]:
 
 
 async def _main(  # the parts of a server
-    runtime: Runtime, wanted: Wanted, listener: socket.socket, note: Path, *, as_json: bool
+    runtime: Runtime, wanted: Wanted, open_: Open, *, as_json: bool
 ) -> int:
     from commands.api.app import build
     from commands.api.house import House
     from commands.api.server import Server
 
-    address = _address(wanted, listener.getsockname()[1])
+    address = _address(wanted, open_.listener.getsockname()[1])
     async with _parts(runtime, wanted) as (writer, dispatcher):
         house = House(runtime, writer, address, writes_per_s=wanted.writes_per_s)
         house.dispatcher = dispatcher
-        context = _tls(wanted)
-        server = Server(build(house), is_secure=context is not None)
         try:
-            serving = asyncio.create_task(server.serve(listener, context))
+            server = Server(build(house), is_secure=open_.context is not None)
+            serving = asyncio.create_task(server.serve(open_.listener, open_.context))
             received = _signals(server, house, dispatcher)
             working = asyncio.create_task(dispatcher.work()) if dispatcher is not None else None
             url = _url(address, wanted)
-            await asyncio.to_thread(note.write_text, json.dumps({"pid": os.getpid(), "address": url}))
+            await asyncio.to_thread(open_.note.write_text, json.dumps({"pid": os.getpid(), "address": url}))
             _said(house, url, as_json=as_json)
             await _until_over(server, serving, working, house)
         finally:

@@ -9,12 +9,12 @@ import msgspec
 from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
+from commands.api import json_body
 from commands.api.gate import parameters, respond
 from commands.api.house import House
 from commands.api.route import Answer, Asked, Row
 from domain import errors
 from domain.bounds import HTTP_BODY_BYTES_MAX, HTTP_REQUEST_S, HTTP_WAIT_S_MAX, KEY_CHARS_MAX, TIME_US_MAX
-from domain.intake import parse_json
 
 _JSON = "application/json"
 
@@ -69,7 +69,9 @@ class Endpoint:
         if row.stream:
             await house.streamed(row, asked, scope, receive, send)
             return
-        answer = await (self._once(row, asked) if asked.key and row.changes else house.run(row, asked))
+        answer = await (
+            self._once(row, asked) if asked.key and grant is not None and row.changes else house.run(row, asked)
+        )
         house.count(row, answer.status)
         await respond(_tagged(row, answer, headers), scope, send)
 
@@ -141,9 +143,9 @@ async def _body(row: Row, headers: Mapping[str, str], receive: Receive) -> tuple
         raise errors.MediaRefused(given=kind[:100])
     if row.body is None:
         if raw and row.scope != "signed":
-            converted(_parsed(raw), _Empty, "body")
+            converted(json_body.read(raw), _Empty, "body")
         return raw, None
-    return raw, converted(_parsed(raw) if raw else {}, row.body, "body")
+    return raw, converted(json_body.read(raw) if raw else {}, row.body, "body")
 
 
 class _Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,19 +166,6 @@ async def _read(receive: Receive, most: int) -> bytes:
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
-
-
-def _parsed(raw: bytes) -> object:
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as problem:
-        raise errors.NotJson(where="the body", why=f"not UTF-8: {problem.reason} at byte {problem.start}") from None
-    try:
-        return parse_json(text, "body")
-    except errors.Invalid as problem:
-        if "not JSON" in str(problem):
-            raise errors.NotJson(where="the body", why=str(problem.fields["why"])) from None
-        raise
 
 
 def _key(headers: Mapping[str, str]) -> str:

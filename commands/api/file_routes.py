@@ -154,10 +154,11 @@ def _range(header: str, size: int) -> tuple[int, int, bool]:
     return begin, end, True
 
 
+_BYTES = "application/octet-stream"
 _ERRORS = (errors.ArtifactNotFound,)
 ROWS = (
     Row("GET", "/api/v1/artifacts", "read", listed, PathQuery, problems=_ERRORS),
     Row("GET", "/api/v1/artifacts/text", "read", shown, PathQuery, problems=_ERRORS),
     Row("GET", "/api/v1/artifacts/file", "read", download, PathQuery, stream=True,  # type: ignore[arg-type]  # it sends by itself
-        media="application/octet-stream", problems=(*_ERRORS, errors.RangeRefused, errors.TooLarge)),
+        media=_BYTES, also=((206, _BYTES),), problems=(*_ERRORS, errors.RangeRefused, errors.TooLarge)),
 )  # fmt: skip

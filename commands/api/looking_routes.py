@@ -22,6 +22,7 @@ from domain.events import Recorded
 Moment = Annotated[str, Meta(max_length=64)]
 _LOOKED_MAX = 100_000  # events behind a filter in one answer
 _STEP = 200
+_HTML = ((200, "text/html; charset=utf-8"),)
 
 
 class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,7 +172,7 @@ def _reported(found: reports.Report, asked: Asked) -> Answer:
         "content-disposition": f'attachment; filename="rt-report-{position}.html"',
         "x-plotly": version("plotly"),
     }
-    return Answer(None, position, headers=headers, content=html(found.page).encode(), media="text/html; charset=utf-8")
+    return Answer(None, position, headers=headers, content=html(found.page).encode(), media=_HTML[0][1])
 
 
 def compare(asked: Asked) -> Answer:
@@ -232,10 +233,10 @@ ROWS = (
     Row("POST", "/api/v1/sql", "sql", ask, body=SqlBody, heavy=True, body_bytes_max=SQL_TEXT_BYTES_MAX,
         problems=(errors.SqlRefused, errors.SqlInvalid, errors.PositionUnknown)),
     Row("GET", "/api/v1/sql/questions", "read", questions, answer=Page),
-    Row("GET", "/api/v1/report", "read", report, ReportQuery, heavy=True),
+    Row("GET", "/api/v1/report", "read", report, ReportQuery, heavy=True, also=_HTML),
     Row("GET", "/api/v1/report/compare", "read", compare, CompareQuery, heavy=True,
         problems=(errors.PositionUnknown, errors.SnapshotNotFound)),
-    Row("GET", "/api/v1/runs/{run}/report", "read", run_report, RunReportQuery, heavy=True,
+    Row("GET", "/api/v1/runs/{run}/report", "read", run_report, RunReportQuery, heavy=True, also=_HTML,
         problems=(errors.IdNotFound, errors.IdAmbiguous)),
     Row("GET", "/api/v1/snapshots", "read", list_snapshots, answer=Page),
     Row("POST", "/api/v1/snapshots", "operate", take_snapshot, body=SnapshotBody, answer=Written, heavy=True,

@@ -113,9 +113,13 @@ def _responses(row: Row, found: dict[str, Any]) -> dict[str, Any]:
     good = {"description": "as asked", "content": {row.media: {"schema": _schema(row, found)}}}
     codes = ["200"] if row.method == "GET" else ["200", "201", "202"]
     answers: dict[str, Any] = dict.fromkeys(codes, good)
+    for status, media in row.also:
+        known = answers.get(str(status), {"description": "as asked", "content": {}})
+        answers[str(status)] = known | {"content": known["content"] | {media: {"schema": {"type": "string"}}}}
     if row.method == "GET":
         answers["304"] = {"description": "the position that If-None-Match names is still the last one"}
-    more = _WITH_BODY if row.body is not None or row.method in ("POST", "PATCH") else ()
+    more = _WITH_BODY if row.method != "GET" else ()
+    more += (errors.AnswerKnown,) if row.method == "POST" and row.scope not in ("open", "signed") else ()
     for kind in (*_EVERYWHERE, *more, *row.problems):
         status = 400 if row.is_old and kind.http == errors.Invalid.http else kind.http
         known = answers.setdefault(

@@ -6,12 +6,12 @@ import msgspec
 
 from adapters import signatures
 from commands import bridge_commands, outbox
+from commands.api import json_body
 from commands.api.route import Answer, Asked, Page, Row, Written, page
 from commands.api.work_routes import Limit, ReasonBody
 from commands.approvals import short
 from domain import bridges, errors
 from domain.bounds import HTTP_INTAKE_BYTES_MAX, HTTP_PAGE_ITEMS
-from domain.intake import parse_json
 from domain.work_config import BridgeConfig
 
 
@@ -36,7 +36,7 @@ def github(asked: Asked) -> Answer:
     if not signatures.github(secret.encode(), asked.raw, headers.get("x-hub-signature-256", "")):
         raise errors.TokenMissing(why="the signature does not fit the payload")
     event, delivery = headers.get("x-github-event", "")[:200], headers.get("x-github-delivery", "")[:200]
-    bridged = bridges.github(_payload(asked, "bridge.github"), config, event=event, delivery=delivery)
+    bridged = bridges.github(json_body.read(asked.raw), config, event=event, delivery=delivery)
     return _bridged(asked, "github", bridged)
 
 
@@ -52,17 +52,10 @@ def discord(asked: Asked) -> Answer:
         config.public_key, stamp, asked.raw, headers.get("x-signature-ed25519", "")
     ):
         raise errors.TokenMissing(why="the signature does not fit the payload, or is older than five minutes")
-    document = _payload(asked, "bridge.discord")
+    document = json_body.read(asked.raw)
     if isinstance(document, dict) and document.get("type") == 1:  # it asks whether somebody listens
         return Answer({"type": 1}, None)
     return _bridged(asked, "discord", bridges.discord(document, config))
-
-
-def _payload(asked: Asked, where: str) -> object:
-    try:
-        return parse_json(asked.raw.decode(), where)
-    except UnicodeDecodeError:
-        raise errors.NotJson(where="the body", why="not UTF-8") from None
 
 
 def _bridged(asked: Asked, name: str, bridged: bridges.Bridged) -> Answer:

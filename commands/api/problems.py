@@ -59,6 +59,8 @@ def bug(reference: str) -> errors.Bug:
 def _headers(problem: errors.RtError, status: int) -> dict[str, str]:
     if isinstance(problem, errors.MethodRefused):
         return {"allow": str(problem.fields["allowed"])}
+    if isinstance(problem, errors.RangeRefused):
+        return {"content-range": f"bytes */{problem.fields['size']}"}
     if status in (429, 503):
         return {"retry-after": str(problem.fields.get("seconds", _LATER_S))}
     return {"www-authenticate": 'Bearer realm="rt"'} if status == errors.TokenMissing.http else {}

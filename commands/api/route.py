@@ -84,6 +84,7 @@ class Row(NamedTuple):
     body_bytes_max: int = 0  # 0: the usual
     problems: tuple[type[errors.RtError], ...] = ()
     media: str = "application/json"
+    also: tuple[tuple[int, str], ...] = ()  # other good answers: status and media type
 
     @property
     def changes(self) -> bool:

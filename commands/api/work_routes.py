@@ -169,11 +169,12 @@ def prioritize(asked: Asked) -> Answer:
     return Answer({"task": wanted, "priority": asked.body.priority, "position": position}, position, 202)
 
 
+_NO_TASK = (errors.KeyConflict, errors.Refused, errors.UnknownProfile, errors.IdNotFound, errors.RunOver)
 _REFUSED = (errors.IdNotFound, errors.IdAmbiguous, errors.TaskStateRefused)
 ROWS = (
     Row("GET", "/api/v1/tasks", "read", list_tasks, TasksQuery, answer=Page),
     Row("POST", "/api/v1/tasks", "operate", take_in, body=TaskBody, answer=TaskTaken,
-        body_bytes_max=HTTP_INTAKE_BYTES_MAX, problems=(errors.KeyConflict, errors.Refused)),
+        body_bytes_max=HTTP_INTAKE_BYTES_MAX, problems=_NO_TASK),
     Row("GET", "/api/v1/tasks/{task}", "read", show_task, problems=_REFUSED[:2]),
     Row("POST", "/api/v1/tasks/{task}/cancel", "operate", cancel, body=ReasonBody, answer=Written, problems=_REFUSED),
     Row("POST", "/api/v1/tasks/{task}/retry", "operate", retry, body=RetryBody, answer=Written, problems=_REFUSED,
