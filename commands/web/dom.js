@@ -117,8 +117,7 @@ export function longList(label, row, height = 22) {
     space.style.height = `${items.length * height}px`;
     space.replaceChildren(
       ...items.slice(first, last).map((item, at) => {
-        const made = row(item, first + at);
-        made.setAttribute("role", "listitem");
+        const made = h("div", { role: "listitem", class: "slot" }, row(item, first + at));
         made.style.top = `${(first + at) * height}px`;
         return made;
       }),

@@ -315,7 +315,7 @@ export async function report(page, _ids, query) {
         h(
           "section",
           { class: "card" },
-          h("h3", {}, each.finding),
+          h("h2", {}, each.finding),
           each.rows && each.rows.length
             ? chart({ columns: Object.keys(each.rows[0]), rows: each.rows.map(Object.values) })
             : null,

@@ -269,7 +269,7 @@ export async function replay(page, [id]) {
         ? h(
             "section",
             { class: "card" },
-            h("h3", {}, `First difference at position ${d.position}`),
+            h("h2", {}, `First difference at position ${d.position}`),
             facts([
               ["event", d.event],
               ["field", d.field],
