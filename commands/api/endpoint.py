@@ -66,14 +66,20 @@ class Endpoint:
             key=_key(headers),
             client=(scope.get("client") or ("unknown", 0))[0],
         )
+        try:
+            await self._carry_out(row, asked, scope, receive, send)
+        except errors.Invalid as problem:
+            raise _named(problem, row) from None
+
+    async def _carry_out(self, row: Row, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
+        house = self._house
         if row.stream:
             await house.streamed(row, asked, scope, receive, send)
             return
-        answer = await (
-            self._once(row, asked) if asked.key and grant is not None and row.changes else house.run(row, asked)
-        )
+        is_once = bool(asked.key) and row.changes and row.scope != "signed"
+        answer = await (self._once(row, asked) if is_once else house.run(row, asked))
         house.count(row, answer.status)
-        await respond(_tagged(row, answer, headers), scope, send)
+        await respond(_tagged(row, answer, asked.headers), scope, send)
 
     async def _wait(self, row: Row, given: dict[str, Any]) -> None:
         """Until what a client wrote can be read."""
@@ -146,6 +152,19 @@ async def _body(row: Row, headers: Mapping[str, str], receive: Receive) -> tuple
             converted(json_body.read(raw), _Empty, "body")
         return raw, None
     return raw, converted(json_body.read(raw) if raw else {}, row.body, "body")
+
+
+def _named(problem: errors.Invalid, row: Row) -> errors.Invalid:
+    """An error about an option of the command line, named as the field that came by HTTP."""
+    where = str(problem.fields.get("where", ""))
+    name = where.removeprefix("--").replace("-", "_")
+    if not where.startswith("--"):
+        return problem
+    if row.body is not None and name in row.body.__struct_fields__:
+        name = f"body.{name}"
+    elif name in row.query.__struct_fields__:
+        name = f"query.{name}"
+    return type(problem)(**{**problem.fields, "where": name})
 
 
 class _Empty(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -65,10 +65,13 @@ async def open_session(asked: Asked) -> Answer:
     if bool(body.code) == bool(body.token):
         raise errors.Invalid(where="body.code", why="give one of code and token")
     grant, cookie = asked.house.doors.open_session(code=body.code, token=body.token, address=asked.client)
+    headers = {"set-cookie": _cookie(asked, cookie, SESSION_S)}
+    return Answer({"name": grant.name, "scopes": sorted(grant.scopes)}, None, 200, headers)
+
+
+def _cookie(asked: Asked, value: str, lasts_s: int) -> str:
     secure = "; Secure" if asked.house.address.is_secure else ""
-    name = asked.house.cookie
-    set_cookie = f"{name}={cookie}; HttpOnly; SameSite=Strict; Path=/; Max-Age={SESSION_S}{secure}"
-    return Answer({"name": grant.name, "scopes": sorted(grant.scopes)}, None, 200, {"set-cookie": set_cookie})
+    return f"{asked.house.cookie}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={lasts_s}{secure}"
 
 
 async def show_session(asked: Asked) -> Answer:
@@ -89,7 +92,7 @@ async def show_session(asked: Asked) -> Answer:
 async def close_session(asked: Asked) -> Answer:
     """Log out."""
     asked.house.doors.close_session(asked.grant)
-    return Answer({"ok": True}, None, 200, {"set-cookie": f"{asked.house.cookie}=; HttpOnly; Path=/; Max-Age=0"})
+    return Answer({"ok": True}, None, 200, {"set-cookie": _cookie(asked, "", 0)})
 
 
 async def status(asked: Asked) -> Answer:

@@ -93,12 +93,16 @@ class Listener:
         self.awake = asyncio.Event()
         self._bytes = 0
 
+    def begin(self, position: int) -> None:
+        """From now on it is told what comes behind a position: its own may be ahead of what was told to others."""
+        self.is_live, self.position = True, position
+
     def tell(self, frames: Sequence[Frame]) -> None:
         """Queue what is for this listener."""
         if self.overflowed or not self.is_live:
             return
         for frame in frames:
-            if self.wanted.wants(frame):
+            if frame.position > self.position and self.wanted.wants(frame):
                 self._bytes += len(frame.data)
                 if self._bytes > SSE_BUFFER_BYTES_MAX:
                     self.overflowed = True
@@ -106,7 +110,7 @@ class Listener:
                     self.awake.set()
                     return
                 self.frames.append(frame)
-        self.position = frames[-1].position
+        self.position = max(self.position, frames[-1].position)
         self.awake.set()
 
     def take(self) -> list[Frame]:

@@ -56,15 +56,19 @@ def name(event: Recorded) -> str:
 def item(event: Recorded) -> dict[str, Any]:
     """An event as they listed it."""
     data = msgspec.to_builtins(event.data)
-    run = data.get("run") or (event.stream if event.stream != event.correlation else "")
+    ours = topic(type(event.data))
+    is_of_run = ours.startswith(("run.", "output."))
+    made = data.get("task")
+    task = event.correlation if is_of_run or ours.startswith("task.") else made if isinstance(made, str) else ""
+    run = data.get("run") or (event.stream.partition(".")[0] if is_of_run else "")
     detail = ", ".join(
         f"{key}={value}" for key, value in data.items() if isinstance(value, str | int) and key not in ("type", "run")
     )
     return {
         "id": event.position,
         "event_type": name(event),
-        "task_id": event.correlation or None,
-        "attempt_id": run if event.correlation and run else None,
+        "task_id": task or None,
+        "attempt_id": run or None,
         "detail": render.line(detail)[:_DETAIL_MAX],
         "created_at": render.moment_us(event.at_us),
     }

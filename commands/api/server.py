@@ -16,58 +16,88 @@ from commands.api.gate import security_headers
 from domain.bounds import HTTP_CONNECTIONS_MAX, HTTP_HEADER_BYTES_MAX, HTTP_IDLE_S, HTTP_REQUEST_S
 
 _GRACE_S = 5
+_LINE_BYTES = len("  HTTP/1.1")  # of a head up to its blank line, beside method, address and fields
+_LINGER_S = 2.0  # after an answer to what was not read whole
 
 
 class Bounded(HttpToolsProtocol):
-    """A connection whose request line and headers are bounded in size and in time."""
+    """A connection whose request line and fields are bounded in size and in time, also those behind a body."""
 
-    _head_bytes = 0
-    _is_head = True
+    _since = 0  # bytes since something of a request was whole: a field that does not end is not told before
+    _fields = 0  # bytes of the fields of this request
+    _is_refused = False
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client came: its first request has to arrive."""
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(HTTP_REQUEST_S, self._late)
+        self._arm(HTTP_REQUEST_S)
 
     def data_received(self, data: bytes) -> None:
-        """A part of a request."""
-        if self._is_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HTTP_HEADER_BYTES_MAX and not self._ends_head(data):
-                self._refuse()
-                return
+        """A part of a request, or several of them."""
+        if self._is_refused:
+            return
+        self._since += len(data)
         super().data_received(data)
-
-    def _ends_head(self, data: bytes) -> bool:
-        """Whether the head ends within what came: then the rest of it is the body, which has bounds of its own."""
-        at = data.find(b"\r\n\r\n")
-        return at >= 0 and self._head_bytes - len(data) + at <= HTTP_HEADER_BYTES_MAX
+        if self._since > HTTP_HEADER_BYTES_MAX or self._fields > HTTP_HEADER_BYTES_MAX:
+            self._refuse()
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._is_head = True
+        self._fields = 0
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HTTP_REQUEST_S, self._late)
+            self._arm(HTTP_REQUEST_S)
+
+    def on_url(self, url: bytes) -> None:
+        """A part of its address."""
+        self._fields += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field, before its body or behind it."""
+        self._fields += len(name) + len(value) + 4  # as it was sent
+        if self._fields <= HTTP_HEADER_BYTES_MAX:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Its head is there; what it brings is timed by who reads it."""
-        self._is_head, self._head_bytes = False, 0
+        self._since = 0
         self._disarm()
+        if self._fields + len(self.parser.get_method()) + _LINE_BYTES > HTTP_HEADER_BYTES_MAX:
+            self._refuse()
+            return
         if not self.url.startswith(b"/"):  # a whole address: its host counts, whatever the Host header says
             self.scope["rt.authority"] = _authority(self.url)  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """A part of its body."""
+        self._since = 0
+        if not self._is_refused:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         """All of it is there: what comes next is the head of another one."""
-        super().on_message_complete()
-        self._is_head, self._head_bytes = True, 0
+        self._since = 0
+        if not self._is_refused:
+            self._disarm()
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It is answered. Whoever was refused before the body was read has a moment to hear of it."""
+        super().on_response_complete()
+        if self.cycle is not None and self.cycle.response_complete and self.cycle.more_body:
+            self._arm(_LINGER_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client went away."""
         self._disarm()
         super().connection_lost(exc)
+
+    def _arm(self, within_s: float) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(within_s, self._late)
 
     def _disarm(self) -> None:
         if self._deadline is not None:
@@ -80,9 +110,14 @@ class Bounded(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self) -> None:
+        if self._is_refused:
+            return
+        self._is_refused = True
         if not self.transport.is_closing():
-            head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            self.transport.write(head)
+            fields = {**security_headers(), "content-length": "0", "connection": "close"}
+            lines = [f"{name}: {value}" for name, value in fields.items()]
+            head = "\r\n".join(["HTTP/1.1 431 Request Header Fields Too Large", *lines, "", ""])
+            self.transport.write(head.encode("ascii"))
             self.transport.close()
 
 
@@ -107,6 +142,7 @@ class Server:
             lifespan="off",
             log_config=None,
             access_log=False,
+            log_level="critical",  # what is no HTTP is answered, and is no news
             server_header=False,
             proxy_headers=False,
             headers=headers,

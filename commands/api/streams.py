@@ -70,9 +70,10 @@ class Stream:
             await self.write(b": connected\nretry: 1000\n\n")
             while self._is_on() and not listener.is_live:
                 if self.position >= self._live.position:
-                    listener.is_live, listener.position = True, self._live.position
+                    listener.begin(self.position)
                     break
-                yield await self._page()
+                if frames := await self._page():  # an empty one would mean that it has caught up
+                    yield frames
             yield []  # caught up
             while self._is_on():
                 with contextlib.suppress(TimeoutError):
@@ -82,6 +83,8 @@ class Stream:
                     yield []
                     continue
                 await asyncio.sleep(SSE_BEAT_S)
+                if listener.overflowed:
+                    break  # what waited is gone: it comes back from what it was sent last
                 frames, self.position = listener.take(), listener.position
                 if frames:
                     yield frames

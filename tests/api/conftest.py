@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.listening import ADAPTER
 from tests.api.serving import Served, run, served
 
 
@@ -31,3 +32,13 @@ def filled(folder: Path) -> AbstractContextManager[Served]:
     run(folder, "schedule", "create", "nightly", "--every", "30m", "--", "echo", "hi")
     run(folder, "workflow", "create", "--template", "goal-loop", "--key", "w1", "--context", '{"goal":"x"}')
     return served(folder)
+
+
+@pytest.fixture
+def fed(tmp_path: Path) -> Iterator[Served]:
+    """A server with an empty log, of this test alone, that takes in tasks for a program that does nothing."""
+    folder = tmp_path / "fed"
+    folder.mkdir()
+    (folder / "rt.toml").write_text(ADAPTER)
+    with served(folder) as found:
+        yield found
