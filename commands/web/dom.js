@@ -17,6 +17,7 @@ function fill(element, attributes, children) {
     if (name === "on") for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
     else if (name === "value") element.value = value;
     else if (name === "href") element.setAttribute("href", safe(String(value)));
+    else if (name === "title" || name.startsWith("aria-")) element.setAttribute(name, clean(String(value)));
     else element.setAttribute(name, value === true ? "" : String(value));
   }
   add(element, children);
@@ -44,15 +45,18 @@ export function replace(element, ...children) {
 
 const ANSI = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])/g;
 const UNSEEN =
-  /[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+  /[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u2028\u2029\u2800\ufff9-\ufffb\u{e0000}-\u{e0fff}]|\p{Default_Ignorable_Code_Point}|\p{Bidi_Control}/gu;
 
 /** Text that hides nothing: escapes of terminals go, what is invisible or turns text around becomes visible. */
 export function clean(text) {
   return visible(text.replace(ANSI, ""));
 }
 
+/** In JSON the same characters: each unit as JSON would spell it. */
 export function visible(text) {
-  return text.replace(UNSEEN, (each) => `\\u${each.codePointAt(0).toString(16).padStart(4, "0")}`);
+  return text.replace(UNSEEN, (each) =>
+    [...Array(each.length).keys()].map((at) => `\\u${each.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""),
+  );
 }
 
 /** A table: headings, and rows of cells; a cell may be an element. */

@@ -150,6 +150,7 @@ export async function approval(page, [run, call]) {
         argv.map((each) => h("li", {}, h("code", {}, visible(String(each))))),
       )
     : null;
+  let mine = false;
   async function answer(label, danger, ask, needs, command_, body) {
     const text = await confirmed({
       label,
@@ -166,12 +167,14 @@ export async function approval(page, [run, call]) {
     });
     if (text === null) return;
     replace(said, "…");
+    mine = true;
     try {
       const done = await post(path, { shown_sha256: found.digest, ...body(text) });
       replace(said, `${done.decision} at position ${done.position}`);
       buttons.replaceChildren();
       setTimeout(() => page.go(`/runs/${found.run}`), 900);
     } catch (problem) {
+      mine = false;
       replace(said, h("span", { class: "problem" }, words(problem)));
     }
   }
@@ -191,11 +194,12 @@ export async function approval(page, [run, call]) {
       answer: "reject",
       reason,
     }));
-  const edited = h(
-    "textarea",
-    { id: "edit", rows: 8, "aria-label": "other arguments, as JSON" },
-    JSON.stringify(found.arguments, null, 2),
-  );
+  const edited = h("textarea", {
+    id: "edit",
+    rows: 8,
+    "aria-label": "other arguments, as JSON",
+    value: visible(JSON.stringify(found.arguments, null, 2)),
+  });
   const yes = h(
     "button",
     { type: "button", class: "primary", on: { click: approve } },
@@ -209,9 +213,11 @@ export async function approval(page, [run, call]) {
       : "this token cannot answer; it needs the scope approve",
   );
   // what does not fit has to be scrolled through before it can be approved
+  let asEdited = null;
   const seen = () => {
     yes.disabled = exact.scrollTop + exact.clientHeight < exact.scrollHeight - 2;
     yes.title = yes.disabled ? "scroll to its end first" : says("approve");
+    if (asEdited) asEdited.disabled = yes.disabled;
   };
   exact.addEventListener("scroll", seen);
   requestAnimationFrame(seen);
@@ -253,7 +259,7 @@ export async function approval(page, [run, call]) {
           h(
             "p",
             { class: "buttons" },
-            h(
+            (asEdited = h(
               "button",
               {
                 type: "button",
@@ -278,7 +284,7 @@ export async function approval(page, [run, call]) {
                 },
               },
               "Approve as edited",
-            ),
+            )),
           ),
         ),
     h(
@@ -295,17 +301,20 @@ export async function approval(page, [run, call]) {
     element: box,
     keys: page.may("approve") ? { a: approve, r: reject } : {},
     told(events) {
-      if (
-        events.some(
-          (each) =>
-            each.stream === found.run &&
-            /call_(approved|rejected|edited)|approval_closed/.test(each.topic) &&
-            each.data.call === found.call,
-        )
-      ) {
-        buttons.replaceChildren();
-        replace(said, "somebody answered meanwhile: ", h("a", { href: `/runs/${found.run}` }, "the run"));
-      }
+      const given = events.find(
+        (each) =>
+          each.stream === found.run &&
+          /call_(approved|rejected|edited)|approval_closed/.test(each.topic) &&
+          each.data.call === found.call,
+      );
+      if (!given || mine) return;
+      buttons.replaceChildren();
+      const how = (given.data.how || given.topic).replace(/^run\.call_|\.v\d+$/g, "");
+      replace(
+        said,
+        `${how} by ${given.actor.replace(/^\w+:/, "")} meanwhile: `,
+        h("a", { href: `/runs/${found.run}` }, "the run"),
+      );
     },
   };
 }

@@ -9,7 +9,8 @@ import { timeline } from "./timeline.js";
 export const SHOWN = {
   async timeline({ path, page }) {
     const box = h("div");
-    const load = async () => replace(box, timeline(await get(`${path}/timeline`)));
+    const zoom = {}; // stays while the run goes on
+    const load = async () => replace(box, timeline(await get(`${path}/timeline`), zoom));
     await load();
     return {
       element: h(
@@ -344,12 +345,11 @@ export const SHOWN = {
     };
   },
   async artifacts({ path }) {
-    const found = await get(`${path}/artifacts`);
-    return {
-      element: h(
-        "section",
-        {},
-        h("h2", {}, "Artifacts"),
+    const box = h("div");
+    async function load() {
+      const found = await get(`${path}/artifacts`);
+      replace(
+        box,
         table(
           "artifacts",
           ["path", "", ""],
@@ -373,8 +373,10 @@ export const SHOWN = {
           ]),
           "nothing was checked",
         ),
-      ),
-    };
+      );
+    }
+    await load();
+    return { element: h("section", {}, h("h2", {}, "Artifacts"), box), more: load };
   },
   async why({ path, run }) {
     const about = h("input", { id: "about", placeholder: "@decision3, a position, an event, a field" }),
@@ -428,6 +430,9 @@ export const SHOWN = {
         ),
         box,
       ),
+      more: async () => {
+        if (!about.value.trim()) await load();
+      },
     };
   },
 };

@@ -9,14 +9,16 @@ const WIDTH = 960,
   BAR = 14,
   TOP = 30;
 
-export function timeline(found) {
+export function timeline(found, kept = {}) {
   const box = h("div"),
     whole = Math.max(found.whole_s, 0.001);
-  let from = 0,
-    to = whole;
+  let from = kept.from || 0,
+    to = kept.to || whole;
   const zoom = (a, b) => {
     from = Math.max(0, a);
     to = Math.min(whole, Math.max(b, a + whole / 10000));
+    const isAll = from === 0 && to === whole;
+    Object.assign(kept, isAll ? { from: 0, to: 0 } : { from, to });
     draw();
   };
   const by = (factor) => () => {

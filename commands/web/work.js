@@ -17,11 +17,15 @@ export async function home(page) {
   const counts = h("p", { class: "counts", role: "status" });
   const pieces = {};
   async function load() {
-    const [status, asked] = await Promise.all([get("/api/v1/status"), get("/api/v1/approvals")]);
+    const [status, asked, rest] = await Promise.all([
+      get("/api/v1/status"),
+      get("/api/v1/approvals"),
+      get("/api/v1/dispatcher"),
+    ]);
     const shown = status.counts;
     replace(
       counts,
-      h("strong", {}, status.paused ? "▲ paused" : "● live"),
+      h("strong", {}, status.paused ? `▲ paused${rest.reason ? `: ${rest.reason}` : ""}` : "● live"),
       ` · ${shown.running} running · ${shown.waiting_for_approval + shown.blocked} wait for you · `,
       `${shown.pending + shown.retryable_failure} queued · ${shown.permanent_failure} failed · ${shown.completed} completed · position ${status.position} `,
       action(

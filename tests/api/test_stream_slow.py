@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.bounds import PAGE_EVENTS_MAX
+from domain.bounds import PAGE_EVENTS_MAX, SSE_STALLED_S
 from tests.api.listening import OLD, STREAM, Ear, Told, lines, positions, taken_in, told
 from tests.api.serving import WITHIN_S, Served
 
@@ -43,7 +43,6 @@ def test_a_listener_that_reads_nothing_is_ended_and_slows_neither_writers_nor_ot
         told(fed)
         heard, _ = other.result()
         assert positions(heard)[-1] >= MANY
-        assert stalled.positions == []
         stalled.to_the_end()
         assert stalled.positions == list(range(1, len(stalled.positions) + 1))
         assert len(stalled.positions) < MANY
@@ -55,11 +54,13 @@ def test_a_listener_that_reads_nothing_is_ended_and_slows_neither_writers_nor_ot
 def test_a_listener_that_was_overtaken_is_told_from_where_to_come_back(fed: Served, tmp_path: Path) -> None:
     with Ear(fed, receive_bytes=4_096) as stalled:
         stalled.caught_up()
+        begin_s = time.monotonic()
         fed.rt("intake", "--lines", str(lines(tmp_path, MANY, subject=WIDE)))
         told(fed)
+        is_in_time = time.monotonic() - begin_s < SSE_STALLED_S  # later it is dropped, without a word
         stalled.to_the_end()
         overflow = stalled.heard[-1]
-        assert (overflow.name, overflow.data["position"]) == ("overflow", overflow.id)
+        assert not is_in_time or (overflow.name, overflow.data["position"]) == ("overflow", overflow.id)
         assert overflow.id == (stalled.positions or [0])[-1]
 
 
