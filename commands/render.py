@@ -208,7 +208,8 @@ def _width(cell: str) -> int:
 def error(problem: errors.RtError, *, as_json: bool) -> None:
     """An error on stderr: what, why, and the command that helps."""
     if as_json:
-        content = {"code": problem.code, "message": str(problem), "hint": problem.advice} | problem.fields
+        said = {"code": problem.code, "message": str(problem), "hint": problem.advice}
+        content = problem.fields | said  # a field of the same name never takes the place of the sentence
         sys.stderr.write(_tame(json.dumps({"error": content}, ensure_ascii=False)) + "\n")
         return
     print(f"error: {line(str(problem))}  [{problem.code}]", file=sys.stderr)  # noqa: T201

@@ -86,6 +86,12 @@ class MoveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_task: Literal["cancel", "detach"] = "cancel"
 
 
+class LeaveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of the task of the state that is left."""
+
+    open_task: Literal["cancel", "detach"] = "cancel"
+
+
 class EndBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why, and what becomes of the task of the state that is left."""
 
@@ -180,7 +186,7 @@ def ingest(asked: Asked) -> Answer:
     done = doors.ingest(runtime.log, [sensed], runtime.clock.now_us(), runtime.actor)[0]
     if isinstance(done, errors.RtError):
         raise done
-    position = done.position if not done.accepted else runtime.log.head().position
+    position = runtime.log.head().position  # a repetition is an event too
     made = done.answer() | {"position": position, "ignored_keys": list(sensed.ignored_keys)}
     return Answer(made, position, 201 if done.accepted else 200)
 
@@ -218,7 +224,11 @@ def machine(state: State) -> dict[str, Any] | None:
         for signal in each.signals
         if (move := definition.move(name, signal)) is not None
     ]
-    return {"start": definition.start, "states": list(definition.states), "ways": ways}
+    order = [definition.start]
+    for reached in order:  # grows while it is walked: states as they are reached; what is never reached comes last
+        order += [way["to"] for way in ways if way["from"] == reached and way["to"] not in order]
+    order = list(dict.fromkeys([*order, *definition.states]))
+    return {"start": definition.start, "states": order, "ways": ways}
 
 
 def _moves(asked: Asked, stream: str) -> list[dict[str, Any]]:
@@ -322,9 +332,9 @@ ROWS = (
     Row("GET", "/api/v1/workflows/{key}", "read", show_workflow, problems=_NO_FLOW[:1]),
     Row("POST", "/api/v1/workflows/{key}/transition", "operate", transition, body=MoveBody, answer=Written,
         problems=_NO_FLOW),
-    Row("POST", "/api/v1/workflows/{key}/skip", "operate", skip, body=EndBody, answer=Written, problems=_NO_FLOW),
+    Row("POST", "/api/v1/workflows/{key}/skip", "operate", skip, body=LeaveBody, answer=Written, problems=_NO_FLOW),
     Row("POST", "/api/v1/workflows/{key}/retry", "operate", retry, body=PatchBody, answer=Written, problems=_NO_FLOW),
-    Row("POST", "/api/v1/workflows/{key}/complete", "operate", complete, body=EndBody, answer=Written,
+    Row("POST", "/api/v1/workflows/{key}/complete", "operate", complete, body=LeaveBody, answer=Written,
         problems=_NO_FLOW),
     Row("POST", "/api/v1/workflows/{key}/cancel", "operate", cancel, body=EndBody, answer=Written, problems=_NO_FLOW),
 )  # fmt: skip
