@@ -56,7 +56,7 @@ WRITES: Final[dict[str, Write]] = {
     "POST /api/v1/workflows/{key}/transition": (lambda _: {"key": "f1"}, {"to": "execute"}, 200),
     "POST /api/v1/workflows/{key}/skip": (lambda _: {"key": "f2"}, {}, 200),
     "POST /api/v1/workflows/{key}/retry": (lambda _: {"key": "nothing"}, {}, 404),  # nor an instance that is parked
-    "POST /api/v1/workflows/{key}/complete": (lambda _: {"key": "f4"}, {"reason": "done"}, 200),
+    "POST /api/v1/workflows/{key}/complete": (lambda _: {"key": "f4"}, {}, 200),
     "POST /api/v1/workflows/{key}/cancel": (lambda _: {"key": "f5"}, {"reason": "no"}, 200),
     "POST /api/v1/outbox/{message}/retry": (same, {"reason": "go"}, 200),
     "POST /api/v1/outbox/{message}/drop": (lambda at: {"message": at.messages[1]}, {"reason": "no"}, 200),

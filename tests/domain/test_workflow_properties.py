@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import workflow
-from domain.errors import Invalid
+from domain.errors import Invalid, WorkflowRefused
 from domain.events import Recorded
 from domain.payload import Payload
 from domain.workflow import Made, State, Status
@@ -40,7 +40,7 @@ def facts(draw: st.DrawFn, tale: Tale) -> Made | Payload:
         verb = draw(st.sampled_from(["skip", "retry", "skip", "retry", "transition", "complete", "cancel"]))
         try:
             return WISHES[verb](tale.now)
-        except Invalid:
+        except (Invalid, WorkflowRefused):
             pass  # another end instead
     known = sorted(tale.now.here.signals) if tale.now.here else []
     signal = draw(st.sampled_from(known * 3 + SIGNALS))
