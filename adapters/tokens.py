@@ -3,17 +3,16 @@
 They are no events: the log is copied, exported and kept for ever, and what opens a door belongs in none of these.
 """
 
-import fcntl
 import hashlib
 import hmac
-import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from adapters.owned_file import held, put
 from domain import errors
 from domain.bounds import SESSION_CODE_S, TOKENS_MAX
 
@@ -85,7 +84,7 @@ class Tokens:
     def add(self, name: str, scopes: tuple[str, ...], now_us: int) -> str:
         """A new token; its secret is nowhere else. Raises TokenExists, Invalid."""
         secret = _PREFIX + secrets.token_urlsafe(32)
-        with self._held():
+        with held(self._lock):
             book = self.book()
             if any(token.name == name for token in book.tokens):
                 raise errors.TokenExists(name=name)
@@ -97,7 +96,7 @@ class Tokens:
 
     def revoke(self, name: str) -> None:
         """Nobody comes in with this one any more. Raises TokenUnknown."""
-        with self._held():
+        with held(self._lock):
             book = self.book()
             left = tuple(token for token in book.tokens if token.name != name)
             if len(left) == len(book.tokens):
@@ -107,7 +106,7 @@ class Tokens:
 
     def end_sessions(self, now_us: int) -> None:
         """Every browser has to log in anew, and codes that wait are void."""
-        with self._held():
+        with held(self._lock):
             self._write(msgspec.structs.replace(self.book(), sessions_after_us=now_us))
             for each in self._waiting():
                 each.unlink(missing_ok=True)
@@ -116,7 +115,7 @@ class Tokens:
         """A code that opens one session, within a minute."""
         code = secrets.token_urlsafe(24)
         self._codes.mkdir(mode=0o700, exist_ok=True, parents=True)
-        with self._held():
+        with held(self._lock):
             for each in self._waiting():
                 found = _read(each)
                 if found is None or found.until_us <= now_us:
@@ -124,7 +123,7 @@ class Tokens:
             if sum(1 for _ in self._waiting()) >= _CODES_MAX:
                 raise errors.TooMany(what="codes that nobody used", most=_CODES_MAX, seconds=SESSION_CODE_S)
             made = Code(name, scopes, now_us + SESSION_CODE_S * 1_000_000)
-            _put(self._codes / digest(code), msgspec.json.encode(made))
+            put(self._codes / digest(code), msgspec.json.encode(made))
         return code
 
     def redeem(self, code: str, now_us: int) -> Code | None:
@@ -141,28 +140,8 @@ class Tokens:
         with suppress(FileNotFoundError):
             yield from self._codes.iterdir()
 
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        self._lock.parent.mkdir(mode=0o700, exist_ok=True, parents=True)
-        with os.fdopen(os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
     def _write(self, book: Book) -> None:
-        _put(self._path, msgspec.json.encode(book))
-
-
-def _put(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as problem:
-        beside.unlink(missing_ok=True)
-        raise errors.StoreFull(path=str(path), why=str(problem.strerror)) from None
+        put(self._path, msgspec.json.encode(book))
 
 
 def _read(path: Path) -> Code | None:

@@ -4,10 +4,11 @@ import secrets
 from collections import OrderedDict, deque
 from typing import NamedTuple
 
+from adapters.sessions import Session, Sessions
 from adapters.tokens import Tokens, digest
 from commands.api.route import LEVELS, Scope
 from domain import errors
-from domain.bounds import HTTP_LOGIN_FAILURES_PER_MINUTE, SESSION_S, SESSIONS_MAX
+from domain.bounds import HTTP_LOGIN_FAILURES_PER_MINUTE, SESSION_S
 from domain.ports import Clock
 
 _MINUTE_S = 60
@@ -34,21 +35,14 @@ class Grant(NamedTuple):
         return scope in LEVELS and any(wider in self.scopes for wider in LEVELS[LEVELS.index(scope) :])
 
 
-class _Session(NamedTuple):
-    name: str
-    scopes: frozenset[str]
-    begun_us: int
-    token: str  # the digest of the token that it was opened with; empty for a code
-
-
 class Doors:
     """The door of one server."""
 
-    def __init__(self, tokens: Tokens, clock: Clock, writes_per_s: int) -> None:
+    def __init__(self, tokens: Tokens, sessions: Sessions, clock: Clock, *, writes_per_s: int) -> None:
         self._tokens = tokens
         self._clock = clock
         self._writes_per_s = writes_per_s
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._sessions = sessions
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
         self._buckets: dict[str, tuple[float, float]] = {}
 
@@ -71,23 +65,21 @@ class Doors:
     def open_session(self, *, code: str, token: str, address: str) -> tuple[Grant, str]:
         """A session for a one-time code or a token, and its cookie. Raises TokenMissing, TooMany."""
         now_us = self._clock.now_us()
-        made: _Session | None = None
+        made: Session | None = None
         if code and (found := self._tokens.redeem(code, now_us)) is not None:
-            made = _Session(found.name, frozenset(found.scopes), now_us, "")
+            made = Session(found.name, found.scopes, now_us, "")
         elif token and (known := self._tokens.named(token)) is not None:
-            made = _Session(known.name, frozenset(known.scopes), now_us, known.sha256)
+            made = Session(known.name, known.scopes, now_us, known.sha256)
         if made is None:
             self._count_failure(address)
             raise errors.TokenMissing(why="the code was used, is too old, or was never given")
         cookie = secrets.token_urlsafe(32)
-        self._sessions[digest(cookie)] = made
-        while len(self._sessions) > SESSIONS_MAX:
-            self._sessions.popitem(last=False)
-        return Grant(made.name, made.scopes, digest(cookie), is_session=True), cookie
+        self._sessions.add(digest(cookie), made)
+        return Grant(made.name, frozenset(made.scopes), digest(cookie), is_session=True), cookie
 
     def close_session(self, grant: Grant) -> None:
         """Log out."""
-        self._sessions.pop(grant.stamp, None)
+        self._sessions.remove(grant.stamp)
 
     def still(self, grant: Grant) -> bool:
         """Whether somebody who was let in would be let in again: what an open stream asks now and then."""
@@ -111,9 +103,9 @@ class Doors:
     def _by_cookie(self, cookie: str) -> Grant | None:
         stamp = digest(cookie)
         found = self._session(stamp)
-        return None if found is None else Grant(found.name, found.scopes, stamp, is_session=True)
+        return None if found is None else Grant(found.name, frozenset(found.scopes), stamp, is_session=True)
 
-    def _session(self, stamp: str) -> _Session | None:
+    def _session(self, stamp: str) -> Session | None:
         found = self._sessions.get(stamp)
         if found is None:
             return None
@@ -122,10 +114,7 @@ class Doors:
         is_revoked = found.begun_us < book.sessions_after_us or (
             found.token and all(token.sha256 != found.token for token in book.tokens)
         )
-        if is_over or is_revoked:
-            self._sessions.pop(stamp, None)
-            return None
-        return found
+        return None if is_over or is_revoked else found
 
     def _count_failure(self, address: str) -> None:
         """Whoever guessed too often is told to wait; a right token is let in all the same. Raises TooMany."""

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Meta
@@ -58,7 +59,7 @@ class Endpoint:
             house=house,
             runtime=house.runtime_for(grant),
             grant=grant or house.nobody,
-            path=scope["path_params"],
+            path={name: unquote(value) for name, value in scope["path_params"].items()},
             query=query,
             body=body,
             raw=raw,

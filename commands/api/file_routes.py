@@ -117,6 +117,7 @@ async def download(asked: Asked, scope: Scope, receive: Receive, send: Send) -> 
             "content-disposition": f"attachment; filename*=UTF-8''{name}",
             "accept-ranges": "bytes",
             "cache-control": "no-store",
+            "content-security-policy": "sandbox",  # beside the one of every answer: both hold
             **({"content-range": f"bytes {begin}-{end - 1}/{found.st_size}"} if is_part else {}),
         }
         raw = [(key.encode(), value.encode("latin-1")) for key, value in headers.items()]

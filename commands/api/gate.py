@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, unquote
 
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -36,6 +36,10 @@ class Gate:
         """ASGI."""
         if scope["type"] != "http":
             return  # no websockets; a lifespan is not asked for
+        # an encoded slash is part of a name: addresses are told apart as they came, each part encoded in one way
+        scope["path"] = "/".join(
+            quote(unquote(part), safe="") for part in scope["raw_path"].decode("latin-1").split("/")
+        )
         old = is_old(scope["path"])
         try:
             headers = scope["headers"]

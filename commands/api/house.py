@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from adapters.log_reader import LogReader
 from adapters.sandbox import Forge
+from adapters.sessions import Sessions
 from adapters.tokens import Tokens
 from commands.api.copies import Copies
 from commands.api.doors import Doors, Grant
@@ -50,7 +51,7 @@ class House:
         self.writer = writer
         self.address = address
         self.tokens = Tokens(runtime.home.state)
-        self.doors = Doors(self.tokens, runtime.clock, writes_per_s)
+        self.doors = Doors(self.tokens, Sessions(runtime.home.state), runtime.clock, writes_per_s=writes_per_s)
         self.live = Live(runtime)
         self.keys = Keys()
         self.copies = Copies()

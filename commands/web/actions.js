@@ -16,10 +16,12 @@ export function action(
     const text = await confirmed({ label, says, ask, needs, danger });
     if (text === null) return;
     button.disabled = true;
+    page.tell("");
     replace(said, "…");
     try {
       const answer = await does(text);
-      replace(said, `${done || "done"}${answer && answer.position ? ` at position ${answer.position}` : ""}`);
+      replace(said);
+      page.tell(`${label}: ${done || "done"}${answer && answer.position ? ` at position ${answer.position}` : ""}`);
       await page.refresh();
     } catch (problem) {
       replace(said, h("span", { class: "problem" }, words(problem)));

@@ -60,10 +60,12 @@ const KEYS = [
 
 const main = document.getElementById("main");
 const banner = document.getElementById("banner");
+const told = document.getElementById("told");
 const pulse = h("span", { id: "pulse", role: "status" }, "…");
 const recent = [];
 let session = null,
   view = null,
+  missed = null,
   shown = 0,
   lostAt = 0,
   wentTo = 0;
@@ -77,6 +79,10 @@ const page = {
   go,
   recent,
   refresh,
+  /** Say what was done, beside the views: it outlives the button that did it. */
+  tell(text) {
+    replace(told, text);
+  },
 };
 
 function reaches(who, scope) {
@@ -107,6 +113,11 @@ async function begin() {
 }
 
 function login(problem) {
+  if (view && view.leave) view.leave();
+  session = view = null;
+  banner.hidden = true;
+  document.getElementById("top").replaceChildren();
+  document.getElementById("bottom").replaceChildren();
   const field = h("input", { type: "password", id: "token", autocomplete: "off", spellcheck: "false" });
   const said = h("p", { role: "alert", class: "problem" }, problem ? problem.message : "");
   replace(
@@ -197,7 +208,7 @@ function connection(state, problem) {
 }
 
 function tell() {
-  const isLost = lostAt > 0;
+  const isLost = lostAt > 0 && session !== null;
   banner.hidden = !isLost;
   if (isLost) replace(banner, `showing position ${position}, reconnecting…`);
   const rate = recent.filter((each) => Date.now() - each.seen < 10000).length / 10;
@@ -213,7 +224,8 @@ function happened(events) {
   for (const event of events) recent.push({ ...event, seen, name: topicName(event.topic) });
   if (recent.length > 500) recent.splice(0, recent.length - 500);
   tell();
-  if (view && view.told) view.told(events);
+  if (missed) missed.push(...events);
+  else if (view && view.told) view.told(events);
 }
 
 function go(address, replaceIt = false) {
@@ -229,7 +241,11 @@ async function refresh() {
 async function show(quietly = false) {
   const mine = ++shown;
   if (view && view.leave) view.leave();
-  if (!quietly) replace(main, h("p", { class: "quiet" }, "loading…"));
+  const meanwhile = (missed = []); // what happens while the view is made, which may have asked before it happened
+  if (!quietly) {
+    page.tell("");
+    replace(main, h("p", { class: "quiet" }, "loading…"));
+  }
   for (const link of document.querySelectorAll("[data-place]")) {
     const is =
       link.dataset.place === "/" ? location.pathname === "/" : location.pathname.startsWith(link.dataset.place);
@@ -245,12 +261,14 @@ async function show(quietly = false) {
       return;
     }
     view = next;
+    missed = null;
     replace(main, next.element);
+    if (meanwhile.length && view.told) view.told(meanwhile);
     document.title = `${next.title} · ${session.runtime_name}`;
     if (!quietly && location.hash.length < 2) main.focus({ preventScroll: true });
   } catch (problem) {
     if (mine !== shown) return;
-    view = null;
+    view = missed = null;
     if (problem.status === 401) return login(problem);
     replace(main, failure(problem));
     document.title = `not found · ${session.runtime_name}`;
@@ -339,6 +357,10 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   if (link.getAttribute("href") !== location.pathname + location.search) go(link.getAttribute("href"));
   else show();
+});
+document.querySelector("a.skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the fragment of the address says what a view shows
+  main.focus();
 });
 document.addEventListener("keydown", onKey);
 addEventListener("popstate", () => show());

@@ -37,13 +37,42 @@ function safe(href) {
   return /^\/(?!\/)|^#|^https:\/\//.test(href) ? href : "#";
 }
 
+/** Other children. Where somebody is among the old ones, with the focus, a scroll or something opened, that stays. */
 export function replace(element, ...children) {
+  const active = element.contains(document.activeElement) ? document.activeElement : null;
+  const focused = active && active !== element ? nameOf(active) : "";
+  const opened = [...element.querySelectorAll("details[open]")].map(nameOf);
+  const scrolled = [...element.querySelectorAll(".scroll")].map((each) => [
+    nameOf(each),
+    each.scrollLeft,
+    each.scrollTop,
+  ]);
   element.replaceChildren();
   add(element, children);
+  for (const each of opened.length ? element.querySelectorAll("details") : [])
+    if (opened.includes(nameOf(each))) each.open = true;
+  for (const [name, left, top] of scrolled.filter((each) => each[1] || each[2]))
+    for (const each of element.querySelectorAll(".scroll")) if (nameOf(each) === name) each.scrollTo(left, top);
+  if (focused) {
+    const again = [...element.querySelectorAll(active.tagName)].find((each) => nameOf(each) === focused);
+    if (again) again.focus({ preventScroll: true });
+  }
   return element;
 }
 
-const ANSI = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\-_])/g;
+/** What makes an element the same one after its view was drawn anew: an id, or where it leads and in which row. */
+function nameOf(element) {
+  const row = element.closest("tr, article, li"),
+    link = row && row.querySelector("a[href]");
+  const own =
+    element.id ||
+    element.getAttribute("href") ||
+    element.getAttribute("aria-label") ||
+    (element.querySelector("summary") || element).textContent;
+  return [element.tagName, own, link ? link.getAttribute("href") : ""].join(" ");
+}
+
+const ANSI = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[PX^_][^\x1b\n]*\x1b\\|[@-OQ-WYZ\\])/g;
 const UNSEEN =
   /[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u2028\u2029\u2800\ufff9-\ufffb\u{e0000}-\u{e0fff}]|\p{Default_Ignorable_Code_Point}|\p{Bidi_Control}/gu;
 
@@ -119,6 +148,7 @@ export function longList(label, row, height = 22) {
     const first = Math.max(0, Math.floor(box.scrollTop / height) - 10);
     const last = Math.min(items.length, first + Math.ceil((box.clientHeight || 600) / height) + 20);
     space.style.height = `${items.length * height}px`;
+    const focused = space.contains(document.activeElement) ? document.activeElement.closest(".slot").style.top : "";
     space.replaceChildren(
       ...items.slice(first, last).map((item, at) => {
         const made = h("div", { role: "listitem", class: "slot" }, row(item, first + at));
@@ -126,6 +156,8 @@ export function longList(label, row, height = 22) {
         return made;
       }),
     );
+    const again = focused && [...space.children].find((each) => each.style.top === focused);
+    if (again) (again.querySelector("button, a") || again).focus({ preventScroll: true });
   }
   return {
     element: box,

@@ -310,9 +310,10 @@ export async function approval(page, [run, call]) {
       if (!given || mine) return;
       buttons.replaceChildren();
       const how = (given.data.how || given.topic).replace(/^run\.call_|\.v\d+$/g, "");
+      const closed = { expired: "closed, as nobody answered in time: ", withdrawn: "withdrawn, as the run ends: " };
       replace(
         said,
-        `${how} by ${given.actor.replace(/^\w+:/, "")} meanwhile: `,
+        closed[how] || `${how} by ${given.actor.replace(/^\w+:/, "")} meanwhile: `,
         h("a", { href: `/runs/${found.run}` }, "the run"),
       );
     },

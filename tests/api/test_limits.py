@@ -10,6 +10,7 @@ from typing import Final
 import httpx
 import pytest
 
+from adapters.sessions import Sessions
 from adapters.tokens import Tokens
 from commands.api.app import TABLE
 from commands.api.doors import Doors, Grant
@@ -318,7 +319,7 @@ class Watch:
 
 def test_a_token_writes_twice_its_rate_at_once_and_then_its_rate(tmp_path: Path) -> None:
     clock = Watch()
-    doors = Doors(Tokens(tmp_path), clock, writes_per_s=5)
+    doors = Doors(Tokens(tmp_path), Sessions(tmp_path), clock, writes_per_s=5)
     ann, bob = (Grant(name, frozenset(), name) for name in ("ann", "bob"))
 
     def may(grant: Grant) -> bool:

@@ -10,9 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from adapters import sessions
+from adapters.sessions import Sessions
 from adapters.tokens import Tokens
 from commands.api.doors import Doors, Grant
-from domain.bounds import SESSION_CODE_S, SESSION_S, SESSIONS_MAX
+from domain.bounds import SESSION_CODE_S, SESSION_S
 from tests.api.serving import Served, until
 
 JSON = {"content-type": "application/json"}
@@ -85,23 +87,40 @@ def test_a_code_ends_to_the_microsecond(tmp_path: Path, after_us: int, *, opens:
 @pytest.mark.parametrize(("after_us", "holds"), [(-1, True), (0, False), (1, False)])
 def test_a_session_ends_after_its_hours(tmp_path: Path, after_us: int, *, holds: bool) -> None:
     clock, made = Watch(), Tokens(tmp_path)
-    doors = Doors(made, clock, writes_per_s=1)
+    doors = Doors(made, Sessions(tmp_path), clock, writes_per_s=1)
     grant, cookie = doors.open_session(code=made.code("ann", ("read",), PAST_US), token="", address="a")
     clock.at_us += SESSION_S * 1_000_000 + after_us
     assert doors.still(grant) == holds
     assert (doors.known("", cookie) is not None) == holds
 
 
-def test_the_oldest_session_makes_room_for_one_too_many(tmp_path: Path) -> None:
+def test_the_oldest_session_makes_room_for_one_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 5
+    monkeypatch.setattr(sessions, "SESSIONS_MAX", most)
     made = Tokens(tmp_path)
     secret = made.add("ann", ("read",), PAST_US)
-    doors = Doors(made, Watch(), writes_per_s=1)
+    doors = Doors(made, Sessions(tmp_path), Watch(), writes_per_s=1)
     grants: list[Grant] = []
-    for _ in range(SESSIONS_MAX):
+    for _ in range(most):
         grants.append(doors.open_session(code="", token=secret, address="a")[0])
         assert doors.still(grants[0])
     grants.append(doors.open_session(code="", token=secret, address="a")[0])
-    assert [doors.still(grant) for grant in grants] == [False] + SESSIONS_MAX * [True]
+    assert [doors.still(grant) for grant in grants] == [False] + most * [True]
+
+
+def test_a_server_that_starts_anew_knows_its_sessions_and_no_cookie_is_written_down(tmp_path: Path) -> None:
+    made = Tokens(tmp_path)
+    secret = made.add("ann", ("read",), PAST_US)
+    grant, cookie = Doors(made, Sessions(tmp_path), Watch(), writes_per_s=1).open_session(
+        code="", token=secret, address="a"
+    )
+    anew = Doors(Tokens(tmp_path), Sessions(tmp_path), Watch(), writes_per_s=1)
+    assert anew.known("", cookie) == grant
+    kept = tmp_path / "sessions.json"
+    assert cookie not in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    anew.close_session(grant)
+    assert anew.known("", cookie) is None
 
 
 def test_of_many_who_bring_one_code_at_once_exactly_one_comes_in(own: Served) -> None:

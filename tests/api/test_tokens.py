@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from adapters.sessions import Sessions
 from adapters.tokens import Tokens
 from commands.api.doors import Doors
 from domain import errors
@@ -239,7 +240,7 @@ def test_wrong_codes_are_counted_like_wrong_tokens(shared: Served) -> None:
 @pytest.mark.parametrize(("after_s", "waits"), [(59.9, True), (60.1, False)])
 def test_a_minute_later_an_address_may_be_wrong_again(tmp_path: Path, after_s: float, *, waits: bool) -> None:
     clock = Watch()
-    doors = Doors(Tokens(tmp_path), clock, writes_per_s=1)
+    doors = Doors(Tokens(tmp_path), Sessions(tmp_path), clock, writes_per_s=1)
     for _ in range(HTTP_LOGIN_FAILURES_PER_MINUTE):
         assert isinstance(doors.refusal("a", is_guess=True), errors.TokenMissing)
     clock.at_s += after_s

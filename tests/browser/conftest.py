@@ -21,10 +21,6 @@ _ARGUMENTS: Final = (
 )  # fmt: skip
 
 
-# they run by themselves: RT_BROWSER=1 scripts/test tests/browser
-collect_ignore_glob = [] if os.environ.get("RT_BROWSER") else ["test_*.py"]
-
-
 def chromium() -> str:
     """The browser of this machine; empty where it has none."""
     named = os.environ.get("RT_CHROMIUM", "")

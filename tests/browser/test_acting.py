@@ -138,3 +138,20 @@ def test_a_new_line_is_no_end_and_nothing_is_sent_where_nothing_was_typed(home: 
     assert made is not None
     payload = home.get(made[1:])["payload"]
     assert (payload["message"], payload["skill_refs"]) == ("one\ntwo /planning", ["planning"])
+
+
+def test_what_was_done_is_told_with_its_position_also_when_its_button_is_gone(home: House, tabs: Tabs) -> None:
+    task = home.queue({"objective": "x"}, available_at=LATER, subject="later")
+    tab = tabs.open(home.at, f"/tasks/{task}")
+    told = tab.page.locator("#told")
+    expect(told).to_be_empty()
+    tab.act(tab.button("Cancel"), "not needed")
+    expect(tab.button("Cancel")).to_have_count(0)
+    position = home.items("events", topic="task.cancel", limit=1)[0]["position"]
+    expect(told).to_have_text(f"Cancel: done at position {position}")
+    home.done("echo", "something else happens")
+    tab.told(home.at.head()[0])
+    expect(told).to_have_text(f"Cancel: done at position {position}")
+    tab.page.get_by_role("navigation", name="places").get_by_role("link", name="Tasks").click()
+    expect(tab.main.locator("h1")).to_have_text("Tasks")
+    expect(told).to_be_empty()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.serving import Served, run
-from tests.browser.homes import furnished, served_by
+from tests.browser.homes import House, Rich, furnished, served_by
 from tests.browser.tabs import Tabs
 from tests.browser.watch import Browser, expect
 
@@ -21,6 +21,18 @@ def otherwise(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
     run(folder, "do", "--", "sh", "-c", "echo no >&2; exit 3", check=False)
     with served_by(folder, OTHERWISE) as found:
         yield found
+
+
+def test_an_identical_run_says_so_and_nothing_was_done(home: House, full: Rich, tabs: Tabs) -> None:
+    begun = home.folder / "begun-once"
+    mine = home.done("sh", "-c", f"echo x >> {begun}; echo hello")
+    for house, each in ((home, mine), (full, full.watched)):
+        known = house.events(each)
+        tab = tabs.open(house.at, f"/runs/{each}/replay")
+        expect(tab.main).to_contain_text("✓ identical")
+        expect(tab.main).to_contain_text(f"{len(known)} events")
+        assert house.events(each) == known
+    assert begun.read_text() == "x\n"
 
 
 def test_a_difference_is_open_at_its_position_with_both_sides(otherwise: Served, tabs: Tabs) -> None:

@@ -190,3 +190,17 @@ def test_artifacts_are_seen_as_soon_as_they_are_told(home: House, tabs: Tabs) ->
     (home.folder / "go").touch()
     expect(tab.main.locator("p", has_text="✓ completed")).to_be_visible()
     expect(tab.rows("artifacts")).to_contain_text("waited/w.md")
+
+
+def test_a_long_line_can_be_read_to_its_end(home: House, tabs: Tabs) -> None:
+    run = home.done("sh", "-c", "printf 'begin%0900d-the-end\\n' 7")
+    tab = tabs.open(home.at, f"/runs/{run}#output")
+    box = tab.main.get_by_label("output of the run")
+    line = box.locator(".text").first
+    expect(line).to_contain_text("-the-end")
+    reach = (
+        "box => { box.scrollLeft = 1e9; const r = document.createRange(), t = box.querySelector('.text').firstChild;"
+    )
+    reach += " r.setStart(t, t.length - 4); r.setEnd(t, t.length); const a = r.getBoundingClientRect(),"
+    reach += " b = box.getBoundingClientRect(); return a.width > 0 && a.left >= b.left && a.right <= b.right; }"
+    assert box.evaluate(reach)
