@@ -1,5 +1,6 @@
 """Commands about the log itself: tail, verify, backup, export, import."""
 
+import json
 import sys
 import time
 from fnmatch import fnmatchcase
@@ -22,6 +23,7 @@ from domain.ids import LOG
 from domain.ports import Head
 
 app = typer.Typer(no_args_is_help=True)
+_DIGITS = 17  # a position has fewer
 
 
 @app.command("tail", help="Events by position: the last ones, or all after --after.")
@@ -58,6 +60,36 @@ def tail(  # noqa: C901  # a page after the other
         head = log.head().position
         render.document("rt.end.v1", {"count": shown, "position": head, "next": at if at < head else None})
     runtime.close()
+
+
+@app.command("show", help="One event, whole.")
+def show(
+    position: Annotated[str, typer.Argument(metavar="POS", help="Its position.")], as_json: options.Json = False
+) -> None:
+    """Show an event."""
+    runtime = invocation.runtime()
+    found = event_document(event_at(runtime.readable, position))
+    hashed = (runtime.reader.hash_at(found["position"]) or b"").hex()
+    runtime.close()
+    if as_json:
+        render.document("rt.event.v1", found | {"hash": hashed})
+        return
+    for name, value in (found | {"hash": hashed}).items():
+        if name != "data" and value not in ("", None):
+            render.out(f"{name:<10} {render.line(str(value))}")
+    render.out("data")
+    for line in json.dumps(found["data"], ensure_ascii=False, indent=2).splitlines():
+        render.out(f"  {render.line(line)}")
+
+
+def event_at(log: ReadLog, given: str) -> Recorded:
+    """The event at a position. Raises PositionUnknown."""
+    head = log.head().position
+    wanted = int(given) if given.isascii() and given.isdecimal() and len(given) < _DIGITS else 0
+    found = log.read(wanted - 1, 1, wanted) if 0 < wanted <= head else []
+    if not found:
+        raise errors.PositionUnknown(what="the log", given=given[:20], first=1, last=head)
+    return found[0]
 
 
 def is_of(event: Recorded, topic: str) -> bool:

@@ -138,6 +138,18 @@ def read(runtime: Runtime, given: str, where: str) -> dict[str, Any]:
     path = _file(runtime, given)
     if path is None:
         return json.loads(encoded(taken(runtime, given)))  # type: ignore[no-any-return]  # an object of ours
+    return _of_file(runtime, path, where)
+
+
+def position(runtime: Runtime, given: str, where: str = "--at") -> int:
+    """The position that a number, a time or a snapshot's label means. Raises PositionUnknown, Invalid."""
+    path = None if given.isdecimal() else labelled(runtime, given)
+    if path is None:
+        return past.position(runtime, given, where)
+    return int(_of_file(runtime, path, where)["position"])
+
+
+def _of_file(runtime: Runtime, path: Path, where: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as problem:

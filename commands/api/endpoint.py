@@ -18,6 +18,14 @@ from domain import errors
 from domain.bounds import HTTP_BODY_BYTES_MAX, HTTP_REQUEST_S, HTTP_WAIT_S_MAX, KEY_CHARS_MAX, TIME_US_MAX
 
 _JSON = "application/json"
+# what a route's body is, in the words of who checks it
+_NOUNS = {
+    "tasks": ("task",),
+    "tasks/queue": ("task",),
+    "schedules": ("schedule", "task"),
+    "sensors/events": ("event",),
+    "workflows": ("workflow",),
+}
 
 
 class _Waiting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,12 +164,19 @@ async def _body(row: Row, headers: Mapping[str, str], receive: Receive) -> tuple
 
 
 def _named(problem: errors.Invalid, row: Row) -> errors.Invalid:
-    """An error about an option of the command line, named as the field that came by HTTP."""
+    """An error about an option of the command line, or about what a document says, named as the field that came."""
     where = str(problem.fields.get("where", ""))
     name = where.removeprefix("--").replace("-", "_")
+    noun, _, field = where.partition(".")
     if not where.startswith("--"):
-        return problem
-    if row.body is not None and name in row.body.__struct_fields__:
+        # `/api/v1/tasks` takes a task: its fields are the body's; a schedule holds one
+        collection = row.path.removeprefix("/api/").removeprefix("v1/").partition("/{")[0]
+        own = noun in _NOUNS.get(collection, ())
+        if not (own and field) or row.method == "GET":
+            return problem
+        holds = noun == "task" and "schedules" in row.path
+        name = f"body.{where if holds else field}"
+    elif row.body is not None and name in row.body.__struct_fields__:
         name = f"body.{name}"
     elif name in row.query.__struct_fields__:
         name = f"query.{name}"

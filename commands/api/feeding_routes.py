@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from commands import schedules, sensors, workflows
-from commands.api.route import Answer, Asked, Page, Row, Written, page
+from commands.api.route import Answer, Asked, Page, Row, Written, located, page
 from commands.api.work_routes import Limit, Position, Reason, Word
 from commands.approvals import short
 from commands.scheduling import Scheduler
@@ -129,8 +129,9 @@ def put_schedule(asked: Asked) -> Answer:
         refuse_argv(document["task"], "http", asked.runtime.config)
     made = schedules.accepted(asked.runtime, document)
     position, changed, found = schedules.upsert(asked.runtime, made)
-    answer = {"ok": True, "changed": changed, "position": position, "schedule": schedules.shown(found)}
-    return Answer(answer, position, 201 if changed else 200)
+    shown = schedules.shown(found)
+    answer = {"ok": True, "changed": changed, "position": position, "schedule": shown}
+    return Answer(answer, position, 201 if changed else 200, located("schedules", shown["name"]))
 
 
 def change_schedule(asked: Asked) -> Answer:
@@ -188,7 +189,7 @@ def ingest(asked: Asked) -> Answer:
         raise done
     position = runtime.log.head().position  # a repetition is an event too
     made = done.answer() | {"position": position, "ignored_keys": list(sensed.ignored_keys)}
-    return Answer(made, position, 201 if done.accepted else 200)
+    return Answer(made, position, 201 if done.accepted else 200, located("events", str(made["position"])))
 
 
 # workflows
@@ -246,7 +247,8 @@ def create_workflow(asked: Asked) -> Answer:
     doors = Workflows(runtime.config, runtime.home.folder)
     done = doors.create(runtime.log, wanted, runtime.clock.now_us(), runtime.actor)
     made = {"created": done.changed, "workflow_id": done.state.workflow, "position": done.position}
-    return Answer(made | {"workflow": workflows.shown(done.state)}, done.position, 201 if done.changed else 200)
+    made["workflow"] = workflows.shown(done.state)
+    return Answer(made, done.position, 201 if done.changed else 200, located("workflows", body.instance_key))
 
 
 def transition(asked: Asked) -> Answer:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from commands import adapters, tasks
+from commands import adapters, snapshots, tasks
 from commands.api import openapi
 from commands.api.metrics import MEDIA as METRICS
 from commands.api.metrics import text as metrics_text
@@ -14,7 +14,6 @@ from commands.api.route import Answer, Asked, Page, Row, Written, page
 from commands.api.work_routes import Reason
 from commands.health import checked
 from commands.past import ask as ask_past
-from commands.past import position as past_position
 from commands.tasks import reason_of
 from domain import agents, errors
 from domain.bounds import SESSION_S
@@ -27,7 +26,7 @@ _ALIVE_S = 1.0  # how old the word on living dispatchers may be
 
 
 class StatusQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A position or time; else now."""
+    """A position, a time or a snapshot's label; else now."""
 
     at: Annotated[str, Meta(max_length=64)] = ""
 
@@ -96,7 +95,7 @@ async def close_session(asked: Asked) -> Answer:
 
 
 async def status(asked: Asked) -> Answer:
-    """What `rt status --json` says: now from memory, or as it was at a position or time."""
+    """What `rt status --json` says: now from memory, or as it was at a position, a time or a snapshot's label."""
     if asked.query.at:
         return await asked.house.heavily(_past_status, asked)
     alive = asked.runtime.liveness.alive
@@ -116,7 +115,7 @@ async def status(asked: Asked) -> Answer:
 def _past_status(asked: Asked) -> Answer:
     from projections.status import status as question
 
-    at = past_position(asked.runtime, asked.query.at, "query.at")
+    at = snapshots.position(asked.runtime, asked.query.at, "query.at")
     return Answer(ask_past(asked.runtime, at, question), at)
 
 

@@ -9,11 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from adapters.log_read import ReadLog
-from commands import costs, moments, reports, snapshots, sql
+from commands import costs, logs, moments, reports, snapshots, sql
 from commands.api.route import Answer, Asked, Page, Row, Written, page
 from commands.api.work_routes import Limit, Position, Word
 from commands.items import event_document
-from commands.logs import is_of
 from commands.report_page import html
 from domain import errors
 from domain.bounds import HTTP_PAGE_ITEMS, PAGE_EVENTS_MAX, SQL_ROWS_MAX, SQL_TEXT_BYTES_MAX
@@ -115,7 +114,7 @@ def _taken(events: Iterator[Recorded], query: LogQuery) -> tuple[list[dict[str, 
     at = query.after or 0
     for event in itertools.islice(events, _LOOKED_MAX):
         at = event.position
-        if is_of(event, query.topic) and query.stream in ("", event.stream):
+        if logs.is_of(event, query.topic) and query.stream in ("", event.stream):
             found.append(event_document(event))
             if len(found) == query.limit:
                 break
@@ -124,14 +123,8 @@ def _taken(events: Iterator[Recorded], query: LogQuery) -> tuple[list[dict[str, 
 
 def show_event(asked: Asked) -> Answer:
     """One event."""
-    text = asked.path["position"]
     log = asked.runtime.readable
-    head = log.head().position
-    position = int(text) if text.isascii() and text.isdecimal() and len(text) < 17 else 0  # noqa: PLR2004
-    found = log.read(position - 1, 1, position) if 0 < position <= head else []
-    if not found:
-        raise errors.PositionUnknown(what="the log", given=text[:20], first=1, last=head)
-    return Answer(event_document(found[0]), head)
+    return Answer(event_document(logs.event_at(log, asked.path["position"])), log.head().position)
 
 
 def ask(asked: Asked) -> Answer:

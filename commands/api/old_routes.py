@@ -10,7 +10,7 @@ from commands.api import feeding_routes, file_routes, looking_routes, run_routes
 from commands.api.file_routes import PathQuery
 from commands.api.house_routes import paused
 from commands.api.old_words import item, state_text
-from commands.api.route import Answer, Asked, Row
+from commands.api.route import Answer, Asked, Row, located
 from commands.api.work_routes import Position, Reason, TaskStatus, Word, keyed
 from commands.taking_in import check, take_in_grouped
 from commands.workflow_doors import all_of
@@ -187,7 +187,7 @@ async def queue(asked: Asked) -> Answer:
     accepted = check(asked.runtime, keyed(document, asked.key))
     taken = await take_in_grouped(asked.runtime, asked.house.writer, accepted)
     made = {"ok": True, "task_id": taken.task, "kind": "operator", "source": "operator-ui", "position": taken.position}
-    return Answer(made, taken.position, 200 if taken.deduplicated else 201)
+    return Answer(made, taken.position, 200 if taken.deduplicated else 201, located("tasks", taken.task))
 
 
 def _skills(message: str) -> list[str]:

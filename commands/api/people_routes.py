@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from commands import answers, approvals, threads
 from commands.agents import check_serves, routed_document
-from commands.api.route import Answer, Asked, Page, Row, Written, page
+from commands.api.route import Answer, Asked, Page, Row, Written, located, page
 from commands.api.work_routes import Limit, Reason, Word, keyed
 from commands.approvals import short
 from commands.surroundings import conversation
@@ -191,7 +191,7 @@ def say(asked: Asked) -> Answer:
     document["payload"].pop("cwd", None)  # of this server's process: it says nothing about the one who asks
     taken = take_in(runtime, check(runtime, keyed(document, asked.key), chosen))
     made = {"task_id": taken.task, "position": taken.position, "deduplicated": taken.deduplicated}
-    return Answer(made, taken.position, 200 if taken.deduplicated else 201)
+    return Answer(made, taken.position, 200 if taken.deduplicated else 201, located("tasks", taken.task))
 
 
 def restart(asked: Asked) -> Answer:

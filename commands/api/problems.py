@@ -39,7 +39,9 @@ def of(problem: errors.RtError, hidden: dict[str, str], *, is_old: bool = False,
     }
     if problem.advice:
         document["hint"] = _without(render.line(problem.advice), hidden)
-    fields = {name: value for name, value in problem.fields.items() if name not in document and name != "path"}
+    # `status` is the answer's: that of a task, which is a field on the command line, is its `state` here
+    renamed = {"state" if name == "status" else name: value for name, value in problem.fields.items()}
+    fields = {name: value for name, value in renamed.items() if name not in document and name != "path"}
     document |= {
         name: _without(render.clean(value), hidden) if isinstance(value, str) else value
         for name, value in fields.items()

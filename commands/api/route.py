@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -111,6 +112,11 @@ def encoded(document: object) -> bytes:
     """JSON, as commands print it."""
     text = json.dumps(document, default=render.plain, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
+
+
+def located(kind: str, name: str) -> dict[str, str]:
+    """Where that which a write made can be read."""
+    return {"location": f"/api/v1/{kind}/{quote(name, safe='')}"}
 
 
 def page(items: list[dict[str, Any]], following: int | None, head: int) -> Answer:

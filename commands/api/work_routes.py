@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from commands.api.route import Answer, Asked, Page, Row, Written, page
+from commands.api.route import Answer, Asked, Page, Row, Written, located, page
 from commands.cancel import cancel_task, fulfil
 from commands.taking_in import check, take_in_grouped
 from commands.tasks import edit_of, moved, payload, reason_of
@@ -106,8 +106,7 @@ async def take_in(asked: Asked) -> Answer:
         "profile": event.profile,
         "available_at": render.moment_us(event.due_at_us) if event.due_at_us else None,
     }
-    headers = {"location": f"/api/v1/tasks/{taken.task}"}
-    return Answer(made, taken.position, 200 if taken.deduplicated else 201, headers)
+    return Answer(made, taken.position, 200 if taken.deduplicated else 201, located("tasks", taken.task))
 
 
 def keyed(document: dict[str, Any], key: str) -> dict[str, Any]:

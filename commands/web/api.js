@@ -12,6 +12,20 @@ export class Problem extends Error {
 
 export let position = 0;
 
+/** A document; whole numbers that a JavaScript number cannot hold keep all their digits. */
+export function parsed(text) {
+  return JSON.parse(text, (_name, value, context) => {
+    if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
+    const source = context && context.source; // an old browser does not tell: then it says that this is not exact
+    if (source === undefined) return Number.isInteger(value) ? `≈${value}` : value;
+    return /^-?\d+$/.test(source) ? BigInt(source) : value;
+  });
+}
+
+BigInt.prototype.toJSON = function () {
+  return JSON.rawJSON(String(this));
+};
+
 async function ask(method, path, body, headers = {}) {
   let answer;
   try {
@@ -26,7 +40,7 @@ async function ask(method, path, body, headers = {}) {
     throw new Problem(0, { detail: "the server does not answer", hint: "rt serve" });
   }
   const kind = answer.headers.get("content-type") || "";
-  const document = kind.includes("json") ? await answer.json() : await answer.text();
+  const document = kind.includes("json") ? parsed(await answer.text()) : await answer.text();
   if (!answer.ok) throw new Problem(answer.status, document);
   position = Math.max(position, Number(answer.headers.get("rt-position") || 0));
   return document;
@@ -138,6 +152,6 @@ export class Live {
       this.position = Number(found.id);
       position = Math.max(position, this.position);
     }
-    return found.data && found.event !== "caught_up" && found.event !== "overflow" ? JSON.parse(found.data) : null;
+    return found.data && found.event !== "caught_up" && found.event !== "overflow" ? parsed(found.data) : null;
   }
 }

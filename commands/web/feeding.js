@@ -1,6 +1,6 @@
 // What brings work in again and again: schedules, sensors, workflows.
 
-import { get, patch, post, remove } from "./api.js";
+import { get, parsed, patch, post, remove } from "./api.js";
 import { action, calmly, words } from "./actions.js";
 import { facts, h, replace, table } from "./dom.js";
 import { command, fields, mark, moment, quoted, short, topicName } from "./format.js";
@@ -74,7 +74,7 @@ export async function schedules(page) {
     event.preventDefault();
     try {
       const when = cron.value.trim() ? { cron: cron.value.trim() } : { interval_seconds: Number(every.value) };
-      const done = await post("/api/v1/schedules", { name: name.value, task: JSON.parse(task.value), ...when });
+      const done = await post("/api/v1/schedules", { name: name.value, task: parsed(task.value), ...when });
       replace(said, `${done.changed ? "scheduled" : "unchanged"} at position ${done.position}`);
       await load();
     } catch (problem) {

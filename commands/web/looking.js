@@ -118,6 +118,7 @@ export async function sql(page, _ids, query) {
       });
     })
     .catch(() => 0);
+  const plain = (cell) => (cell === null ? "" : typeof cell === "object" ? JSON.stringify(cell) : String(cell));
   async function ask() {
     replace(said, "asking…");
     replace(says, command(`rt sql ${quoted(text.value)}${at.value ? ` --at ${at.value}` : ""}`));
@@ -135,7 +136,7 @@ export async function sql(page, _ids, query) {
               click: () =>
                 navigator.clipboard.writeText(
                   [found.columns, ...found.rows]
-                    .map((row) => row.map((cell) => `"${String(cell ?? "").replace(/"/g, '""')}"`).join(","))
+                    .map((row) => row.map((cell) => `"${plain(cell).replace(/"/g, '""')}"`).join(","))
                     .join("\n"),
                 ),
             },

@@ -1,6 +1,6 @@
 // What waits for a person, and conversations.
 
-import { get, post, remove } from "./api.js";
+import { get, parsed, post, remove } from "./api.js";
 import { action, calmly, confirmed, words } from "./actions.js";
 import { clean, facts, h, replace, table, visible } from "./dom.js";
 import { command, date, duration, mark, moment, quoted, short } from "./format.js";
@@ -267,7 +267,7 @@ export async function approval(page, [run, call]) {
                   click: () => {
                     let document_;
                     try {
-                      document_ = JSON.parse(edited.value);
+                      document_ = parsed(edited.value);
                     } catch (problem) {
                       replace(said, h("span", { class: "problem" }, `not JSON: ${problem.message}`));
                       return;

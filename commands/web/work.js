@@ -234,7 +234,9 @@ export function eventLine(event) {
     " ",
     h("span", { class: "topic" }, event.name || event.topic.replace(/\.v\d+$/, "")),
     " ",
-    event.task ? h("a", { href: `/tasks/${event.task}` }, short(event.task)) : null,
+    event.task && /^(task|run|output)\./.test(event.topic)
+      ? h("a", { href: `/tasks/${event.task}` }, short(event.task))
+      : null,
     " ",
     h("span", { class: "quiet" }, fields(event.data, 140)),
   );

@@ -11,6 +11,14 @@ class HomeNotFound(NotFound):
     hint = "rt init"
 
 
+class LogNotFound(HomeNotFound):
+    """A home in which nothing happened yet."""
+
+    code = "log.not_found"
+    message = "there is no log in {folder} yet: nothing was taken in"
+    hint = "rt do -- echo hello"
+
+
 class IdNotFound(NotFound):
     """No task or run with that id or prefix."""
 

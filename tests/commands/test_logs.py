@@ -44,6 +44,22 @@ def test_the_last_events_of_a_topic_are_found_wherever_they_lie(shared: Place) -
     assert len(found) == 2
 
 
+def test_one_event_is_shown_whole(shared: Place) -> None:
+    known = shared.rows("log", "tail", "--after", "0", "--limit", "3")[2]
+    shown = shared.json("log", "show", "3")
+    assert {name: shown[name] for name in known} == known
+    assert len(shown["hash"]) == 64
+    text = shared.ok("log", "show", "3").text
+    assert f"hash       {shown['hash']}" in text
+    assert json.loads(text.partition("\ndata\n")[2]) == known["data"]
+
+
+@pytest.mark.parametrize("given", ["0", "999999", "-", "x", "1.5", "9" * 40])
+def test_where_no_event_is_none_is_shown(shared: Place, given: str) -> None:
+    done = shared.rt("log", "show", given, "--json")
+    assert (done.code, done.error["code"], done.error["last"]) == (3, "position.not_found", shared.head())
+
+
 def test_the_tail_is_followed(place: Place) -> None:
     place.queue("true")
     with place.started("log", "tail", "--follow", "--json") as process:
