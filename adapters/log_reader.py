@@ -34,10 +34,10 @@ class RawRow(NamedTuple):
 
 
 def open_read_only(folder: Path) -> sqlite3.Connection:
-    """A connection to the log of a home that creates nothing. Raises LogNotFound, NewerLog, Corrupt, StoreFull."""
+    """A connection to the log of a home that creates nothing. Raises HomeNotFound, NewerLog, Corrupt, StoreFull."""
     path = folder / "log.db"
     if not path.exists():
-        raise errors.LogNotFound(folder=str(folder))
+        raise errors.HomeNotFound(folder=str(folder))
     try:
         db = _connect(f"{address(path)}?mode=ro")
         try:

@@ -115,7 +115,7 @@ class SqliteLog(ReadLog):
         self._record = HeadRecord(folder / "head.json")
         recorded = self._record.read()  # before the log's end: what is appended meanwhile must not look lost
         if not create and not path.exists():
-            raise errors.LogNotFound(folder=str(folder))
+            raise errors.HomeNotFound(folder=str(folder))
         try:
             if create:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -32,8 +32,6 @@ def find(given: str | None, config: str | None, *, create: bool = False) -> Home
     if named:
         state = Path(named).expanduser().absolute()
         folder = state.parent if state.name == STATE else state
-        if not (create or config or state.is_dir() or (folder / CONFIG).is_file()):
-            raise errors.HomeNotFound(folder=str(state))
         return _with_config(Home(state, _if_file(folder / CONFIG), folder), config)
     here = Path.cwd()
     for folder in (here, *here.parents):

@@ -1,8 +1,8 @@
 """The composition root: which adapter stands behind which port, for one invocation of the program."""
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,7 @@ class Runtime:
 
     def acting_for(self, actor: str, reader: LogReader) -> "Runtime":
         """The same house on somebody's behalf, for one request of a server; what is open is shared, not opened anew."""
+        _ = self.config, self.secrets  # made once, for all requests
         other = copy(self)
         other.__dict__ |= {"actor": actor, "reader": reader}
         return other
@@ -71,10 +72,11 @@ class Runtime:
 
     @cached_property
     def log(self) -> "SqliteLog":
-        """The log, for writing. Raises HomeNotFound when there is none yet."""
+        """The log, for writing. Raises HomeNotFound, LogNotFound when there is none yet."""
         from adapters.log_sqlite import SqliteLog
 
-        return self._followed(SqliteLog(self.home.state))
+        with self._log_is_there():
+            return self._followed(SqliteLog(self.home.state))
 
     def _followed(self, log: "SqliteLog") -> "SqliteLog":
         from commands.following import Following
@@ -100,12 +102,23 @@ class Runtime:
         """The log, for commands that only read: also in a folder that cannot be written."""
         from adapters.log_read import ReadLog
 
-        return self.__dict__["log"] if "log" in self.__dict__ else ReadLog(self.home.state)
+        with self._log_is_there():
+            return self.__dict__["log"] if "log" in self.__dict__ else ReadLog(self.home.state)
 
     @cached_property
     def reader(self) -> LogReader:
         """The log, raw and read-only."""
-        return LogReader(self.home.state)
+        with self._log_is_there():
+            return LogReader(self.home.state)
+
+    @contextmanager
+    def _log_is_there(self) -> Iterator[None]:
+        try:
+            yield
+        except errors.HomeNotFound:
+            if self.home.config_file is None:
+                raise
+            raise errors.LogNotFound(folder=str(self.home.state)) from None
 
     def projection(self, progress: Callable[[int, int], None] | None = None) -> "Projection":
         """The projection of the log; a private one for the time of this command where the home cannot be written."""

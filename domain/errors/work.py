@@ -11,7 +11,7 @@ class HomeNotFound(NotFound):
     hint = "rt init"
 
 
-class LogNotFound(HomeNotFound):
+class LogNotFound(NotFound):
     """A home in which nothing happened yet."""
 
     code = "log.not_found"
