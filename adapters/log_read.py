@@ -118,19 +118,31 @@ class ReadLog:
     def run_events(self, run: str, *, bodies: bool, after: int = 0) -> Iterator[Recorded]:
         """See domain.ports.Log."""
         cursor = self._cursor()
+        sql, values = self._of_run(run, after)
+        cursor.execute(
+            f"SELECT {COLUMNS}, {'codec, data FROM event_bodies' if bodies else 'NULL, NULL FROM stored_events'}"  # noqa: S608
+            f" WHERE position IN ({sql}) ORDER BY position",
+            values,
+        )
+        return self._decoded(cursor)
+
+    def count_run_events(self, run: str, upto: int) -> int:
+        """How many events of a run lie up to a position."""
+        sql, values = self._of_run(run, 0)
+        found = self._cursor().execute(f"SELECT count(*) FROM ({sql}) WHERE position <= ?", (*values, upto))  # noqa: S608
+        return int(found.fetchone()[0])
+
+    def _of_run(self, run: str, after: int) -> tuple[str, tuple[object, ...]]:
+        """The query of the positions of a run's events: its part of the task's stream, its decisions, its output."""
+        cursor = self._cursor()
         found = cursor.execute("SELECT task, claimed FROM run_index WHERE run = ?", (run,)).fetchone()
         if found is None:
             raise errors.IdNotFound(what="run", given=run)
         task, claimed = found
         upto = cursor.execute(NEXT_CLAIM, (task, claimed)).fetchone()[0]
-        part = "SELECT position FROM stored_events WHERE originator_id = ?"
-        cursor.execute(
-            f"SELECT {COLUMNS}, {'codec, data FROM event_bodies' if bodies else 'NULL, NULL FROM stored_events'}"  # noqa: S608
-            f" WHERE position > ? AND position IN"
-            f" ({part} AND position >= ? AND position < ? UNION ALL {part} UNION ALL {part}) ORDER BY position",
-            (after, task, claimed, upto, run, output_stream(run)),
-        )
-        return self._decoded(cursor)
+        part = "SELECT position FROM stored_events WHERE originator_id = ? AND position > ?"
+        sql = f"{part} AND position < ? UNION ALL {part} UNION ALL {part}"
+        return sql, (task, max(after, claimed - 1), upto, run, after, output_stream(run), after)
 
     def _decoded(self, cursor: sqlite3.Cursor) -> Iterator[Recorded]:
         text = self._view().text

@@ -8,7 +8,19 @@ import time
 from bench import harness
 from bench.harness import Row
 
-NAMES = ("appends", "output", "runs", "cold", "replay", "projection", "recovery", "controllers", "work", "looking")
+NAMES = (
+    "appends",
+    "output",
+    "runs",
+    "cold",
+    "replay",
+    "projection",
+    "recovery",
+    "controllers",
+    "work",
+    "looking",
+    "forks",
+)
 SECONDS_MAX = 480  # a log of a million events is made in one of them
 
 

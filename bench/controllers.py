@@ -88,8 +88,13 @@ def measure() -> list[Row]:
     ]
 
 
-def _setup() -> bytes:
-    rules = (RuleConfig(when="start", then="tool"), RuleConfig(when="urgent", then="wait"))
+def frozen_inputs() -> bytes:
+    """Of a run whose controller is asked at each urgent line, and waits."""
+    rules = (
+        RuleConfig(when="start", then="tool"),
+        RuleConfig(when="urgent", then="wait"),
+        RuleConfig(when="exit", then="finish", message="over"),
+    )
     config = Config(
         controllers={"patient": ControllerConfig(kind="rules", rules=rules)},
         profiles={"watched": ProfileConfig(controller="patient", budgets=BudgetsConfig(decisions=0, stuck=0))},
@@ -102,7 +107,7 @@ async def _decide(folder: Path) -> float:
     """Facts as a run's shell would record them, each of which leads to one decision, through one writer."""
     log = SqliteLog(folder, create=True)
     writer = GroupWriter(log)
-    document = _setup()
+    document = frozen_inputs()
     start_s = time.perf_counter()
     await asyncio.gather(*(_run(writer, f"{number:032x}", document) for number in range(1, RUNS + 1)))
     took_s = time.perf_counter() - start_s

@@ -16,7 +16,7 @@ from bench.replay import SMALL_BYTES, LongRun
 from bench.story import Teller, fill
 from commands.home import STATE
 from replays.replay import replay
-from replays.states import Wanted, moment
+from replays.states import Wanted, moment, moments
 
 ROUNDS = 3
 WHYS = 7
@@ -50,7 +50,7 @@ def _state(folder: Path) -> list[Row]:
     last = long.events
 
     def in_process() -> None:
-        found = moment(long.log.run_events(long.run, bodies=True), Wanted(position=last), long.run)
+        found = moment(moments(long.log.run_events(long.run, bodies=True)), Wanted(position=last), long.run)
         assert found.event.position == last
         assert found.number == long.events - 1, "all of them but the task's creation"
 

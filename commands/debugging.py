@@ -25,8 +25,8 @@ class Look(NamedTuple):
 
 def look(runtime: Runtime, run: str, how: Look, *, as_json: bool) -> None:
     """Show one moment of a run, the chain that led to it, or let a person walk. Raises PositionUnknown, Invalid."""
-    from commands import moments, walking
-    from replays.states import Wanted, moment
+    from commands import moments, run_moments, walking
+    from replays.states import Wanted
 
     if how.step:
         walking.walk(runtime, run, moments.at(how.at) if how.at else None, as_json=as_json)
@@ -37,7 +37,7 @@ def look(runtime: Runtime, run: str, how: Look, *, as_json: bool) -> None:
         from domain import errors
 
         raise errors.PositionUnknown(what="the log", given=how.at, first=1, last=head)
-    found = moment(runtime.readable.run_events(run, bodies=True), wanted, run)
+    found = run_moments.at(runtime, run, wanted)
     if how.cause:
         _show_chain(causality.chain(runtime.readable, found.event), as_json=as_json)
     elif as_json:

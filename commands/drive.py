@@ -19,6 +19,7 @@ from domain import agents, bundle, errors
 from domain import run as core
 from domain.advance import Happened, Tip, advance, appended, catch_up, claimed
 from domain.agent_events import RunResumed
+from domain.bounds import STATE_EVERY_EVENTS
 from domain.bundle_parts import Compiled
 from domain.events import (
     Blob,
@@ -53,6 +54,7 @@ class Driver:
         self._effects = Effects(world, self._tip.state.run, self._changed.set)
         self._salted = bool(self._effects.known_salt)
         self._timers: dict[tuple[str, int], float] = {}  # timer -> when it is due on the monotonic clock
+        self._since_kept = 0  # events since a state was kept
         self._timed: tuple[core.Run, core.Timer | None] | None = None  # a state never changes, so it is asked once
 
     @property
@@ -214,7 +216,17 @@ class Driver:
             self._salted = self._salted or salts
             self._tip = appended(self._tip, state, put, positions)
             self._world.watch(put.events)
+            await self._keep_state(positions)
             return
+
+    async def _keep_state(self, positions: Sequence[int]) -> None:
+        """Now and then of a long run, so that whoever looks at it need not fold it from its beginning."""
+        self._since_kept += len(positions)
+        states = self._world.states
+        if self._since_kept >= STATE_EVERY_EVENTS and states is not None:
+            self._since_kept = 0
+            kept = [(positions[-1], self.state)]
+            await self._world.aside(states.keep, states.generation(), self.state.run, kept)
 
     def _refresh(self) -> None:
         """Fold what others appended to the run or to its task."""

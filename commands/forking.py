@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 import typer
 
-from commands import moments, options, render, unrecorded
+from commands import moments, options, render, run_moments, unrecorded
 from commands.agents import known_controller
 from commands.follow import one_line
 from commands.invocation import invocation
@@ -20,7 +20,7 @@ from domain.events import OutputAppended, Recorded
 from domain.run_state import Call, Run
 from replays import fork as forks
 from replays.diff import Said, said
-from replays.states import moment
+from replays.states import Before, Moment
 
 _T = TypeVar("_T")
 _CONTROLLER = "controller"
@@ -66,14 +66,14 @@ def forked(runtime: Runtime, wanted: str, wish: Wish) -> tuple[int, forks.Forked
     at, controller, changes, live = wish
     if controller:
         known_controller(runtime, controller)
-    events = list(runtime.readable.run_events(wanted, bodies=True))
     head = runtime.readable.head().position
-    if not _is_over(events):
-        raise errors.Invalid(where="RUN", why=f"run {wanted[:8]} is not over yet; fork it when it is")
     where = moments.at(at)
     if where.position > head:
         raise errors.PositionUnknown(what="the log", given=at, first=1, last=head)
-    position = moment(iter(events), where, wanted).event.position
+    before, events, point = run_moments.from_there(runtime, wanted, where)
+    if not _is_over(point, events):
+        raise errors.Invalid(where="RUN", why=f"run {wanted[:8]} is not over yet; fork it when it is")
+    position = point.event.position
 
     def change(frozen: setup.Setup) -> setup.Setup:
         if controller:
@@ -86,26 +86,31 @@ def forked(runtime: Runtime, wanted: str, wish: Wish) -> tuple[int, forks.Forked
             where="--live", why="what is really done is by the policy that it was started with: no --set book"
         )
     if not live:
-        return head, forks.fork(events, position, change, _Nothing())
-    return head, asyncio.run(_fork(runtime, events, position, change, live))
+        return head, forks.fork(events, position, change, _Nothing(), before)
+    return head, asyncio.run(_fork(runtime, before, events, position, change, live))
 
 
-def _is_over(events: Sequence[Recorded]) -> bool:
+def _is_over(point: Moment, events: Sequence[Recorded]) -> bool:
     from domain import run as core
 
-    state = core.fold(events)
+    state = core.fold((each for each in events if each.position > point.event.position), point.state)
     return state is not None and state.ended
 
 
-async def _fork(
-    runtime: Runtime, events: list[Recorded], position: int, change: forks.Change, names: frozenset[str]
+async def _fork(  # what a fork is made of
+    runtime: Runtime,
+    before: Before,
+    events: list[Recorded],
+    position: int,
+    change: forks.Change,
+    names: frozenset[str],
 ) -> forks.Forked:
     def warn(text: str) -> None:
         render.note(text)
 
     async with runtime.world(lambda _: None, warn) as world:
         live = _Live(world, runtime.ids.new(), names, asyncio.get_running_loop())
-        return await asyncio.to_thread(forks.fork, events, position, change, live)
+        return await asyncio.to_thread(forks.fork, events, position, change, live, before)
 
 
 class _Nothing:

@@ -168,8 +168,11 @@ def _record(runtime: Runtime, rule: str, targets: "Sequence[Target]", found: "Er
 
 
 def forget_tables(state: Path) -> None:
-    """The tables hold outputs too: they are computed again without them."""
+    """The tables and the states that are kept hold texts too: they are computed again without them."""
+    from adapters.state_cache import StateCache
     from projections.catch_up import FILE
+
+    StateCache(state, lambda _: "").forget()
 
     for each in state.glob(f"{FILE}*"):
         if not each.name.endswith(".lock"):

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands import causality, moments, options, render
+from commands import causality, moments, options, render, run_moments
 from commands.invocation import invocation
 from commands.items import event_document
 from commands.wiring import Runtime
@@ -63,7 +63,7 @@ def _of_run(runtime: Runtime, run: str, about: str) -> Recorded:
     if not about or about.isdecimal() or about.startswith("@"):
         wanted = moments.at(about, "EVENT") if about else Wanted()
         if wanted.decision:
-            return states.moment(runtime.readable.run_events(run, bodies=True), wanted, run).event
+            return run_moments.at(runtime, run, wanted).event
         return _at(list(runtime.readable.run_events(run, bodies=False)), wanted.position, f"run {run[:8]}")
     events = list(runtime.readable.run_events(run, bodies=True))
     named = [each for each in events if _name(each) in (about, f"run.{about}", f"task.{about}")]

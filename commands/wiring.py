@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adapters.log_read import ReadLog
     from adapters.log_sqlite import SqliteLog
     from adapters.redact import Secrets
+    from adapters.state_cache import StateCache
     from commands.world import Watch, World
     from domain.config import Config
     from projections.catch_up import Projection
@@ -111,6 +112,13 @@ class Runtime:
         with self._log_is_there():
             return LogReader(self.home.state)
 
+    @cached_property
+    def states(self) -> "StateCache":
+        """States of long runs that are kept beside the log."""
+        from adapters.state_cache import StateCache
+
+        return StateCache(self.home.state, self.readable.hash_at)
+
     @contextmanager
     def _log_is_there(self) -> Iterator[None]:
         try:
@@ -169,6 +177,7 @@ class Runtime:
                 urgent=BytesAhoCorasick([pattern.encode() for pattern in URGENT]),
                 watch=watch,
                 warn=warn,
+                states=self.states,
             )
         finally:
             await asyncio.to_thread(writer.close)

@@ -15,6 +15,7 @@ from domain.events import Recorded
 from domain.ports import Appended, Aside, Clock, Environment, Files, Http, Ids, Liveness, Log, Processes, Work, Writer
 
 if TYPE_CHECKING:
+    from adapters.state_cache import StateCache
     from commands.probes import Probes
 
 _STORE_RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -51,6 +52,7 @@ class World:
     watch: Watch
     warn: Callable[[str], None]
     aside: Aside = asyncio.to_thread
+    states: "StateCache | None" = None  # where states of long runs are kept
 
     @cached_property
     def probes(self) -> "Probes":

@@ -100,6 +100,12 @@ PROMPT_CHARS_MAX: Final = 200_000
 ERASED_RUNS_LISTED_MAX: Final = 1_000  # named in one event; further ones are counted
 ERASE_RUNS_AT_ONCE: Final = 200  # in one transaction
 
+# states of long runs
+STATE_EVERY_EVENTS: Final = 1_024
+STATE_BYTES_MAX: Final = MIB
+STATES_OF_RUN_MAX: Final = 128
+STATE_RUNS_MAX: Final = 200
+
 # SQL
 SQL_WALL_S_MAX: Final = 8
 SQL_CPU_S_MAX: Final = 8

@@ -202,9 +202,11 @@ def _evolve(  # noqa: C901, PLR0911, PLR0912  # one arm an event: splitting it w
             return state
 
 
-def fold(events: Iterable[Recorded]) -> Run | None:
-    """The state after these events: the run's part of the task's stream, its decisions, its output, by position."""
-    state: Run | None = None
+def fold(events: Iterable[Recorded], state: Run | None = None) -> Run | None:
+    """The state after these events: the run's part of the task's stream, its decisions, its output, by position.
+
+    `state` is that of the run before them, where they do not begin with its claim.
+    """
     for event in events:
         state = evolve(state, event.data, stream=event.stream, at_us=event.at_us, body=event.body, texts=event.texts)
     return state

@@ -31,6 +31,7 @@ from domain.run_state import Call, Run
 from domain.timers import next_timer
 from replays.record import Record
 from replays.replay import is_derived, is_erased
+from replays.states import Before
 
 _STEPS_MAX = 100_000
 _OF_PEOPLE = (CallApproved, CallEdited, CallRejected, CallSettled, RunCancelAsked, TaskClaimed, RunResumed)
@@ -66,16 +67,20 @@ class Forked(msgspec.Struct, frozen=True, kw_only=True):
     replaced: tuple[Recorded, ...]  # what the parent did instead
 
 
-def fork(events: Sequence[Recorded], position: int, change: Change, live: Live) -> Forked:
+_CLAIM = Before()
+
+
+def fork(events: Sequence[Recorded], position: int, change: Change, live: Live, before: Before = _CLAIM) -> Forked:
     """Go on from the event at a position, decided anew with other inputs: of a derived event, from its fact on.
 
+    The events may leave out the beginning of the run, where they begin with a fact.
     Raises Invalid for a run without a controller or with erased texts, PositionUnknown for a moment before it began.
     """
-    at = _beginning(events, position)
-    going = _Going(events, at, change, live)
+    at = _beginning(events, position, before.state)
+    going = _Going(events, at, core.fold(events[:at], before.state), change, live)
     stopped = going.go()
     return Forked(
-        at=events[at - 1].position,
+        at=events[at - 1].position if at else before.position,
         told=tuple(going.told),
         state=going.state,
         stopped=stopped,
@@ -83,10 +88,12 @@ def fork(events: Sequence[Recorded], position: int, change: Change, live: Live) 
     )
 
 
-def _beginning(events: Sequence[Recorded], position: int) -> int:
+def _beginning(events: Sequence[Recorded], position: int, before: Run | None) -> int:
     """The index of the fact that led to the event at a position."""
     start = next((at for at, each in enumerate(events) if isinstance(each.data, RunStarted)), None)
-    if start is None or not events[start].texts.get("setup"):
+    if before is not None:
+        start = 0 if before.mind is not None else None
+    if start is None or (before is None and not events[start].texts.get("setup")):
         raise errors.Invalid(where="RUN", why="only runs with a controller can be forked: the others decide nothing")
     if any(is_erased(each) for each in events):
         raise errors.Invalid(where="RUN", why="texts of it were erased: nobody knows what its controller would see")
@@ -102,8 +109,7 @@ def _beginning(events: Sequence[Recorded], position: int) -> int:
 class _Going:
     """A fork on its way."""
 
-    def __init__(self, events: Sequence[Recorded], at: int, change: Change, live: Live) -> None:
-        state = core.fold(events[:at])
+    def __init__(self, events: Sequence[Recorded], at: int, state: Run | None, change: Change, live: Live) -> None:
         assert state is not None, "a run begins with its claim"
         self.told: list[Told] = []
         self._live = live

@@ -41,6 +41,8 @@ class Record:
         self._timers: dict[tuple[str, int], int] = {}
         self._evidence: deque[Recorded] = deque()
         asked = {each.data.ask: each.data.request.sha256 for each in events if isinstance(each.data, ControllerAsked)}
+        if state.mind is not None and state.mind.question is not None:
+            asked[state.mind.question.ask] = state.mind.question.request.sha256
         for each in events[at + 1 :]:
             self._keep(each, asked)
 

@@ -8,7 +8,7 @@ import msgspec
 from domain import errors
 from domain import run as core
 from domain.agent_events import DecisionMade
-from domain.events import Recorded
+from domain.events import Recorded, RunStarted
 from domain.run_state import Run
 
 _HEAD_CHARS = 200
@@ -23,6 +23,14 @@ class Change(NamedTuple):
     after: Any
 
 
+class Before(NamedTuple):
+    """What came before the events that are at hand: the position of the last one, and the run behind it."""
+
+    position: int = 0
+    state: Run | None = None
+    number: int = 0  # of events
+
+
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """A run at one of its events. `number` counts the run's events from 1."""
 
@@ -32,10 +40,15 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     state: Run
 
 
-def moments(events: Iterable[Recorded]) -> Iterator[Moment]:
-    """The run at each of its events, as the log has them: nothing is decided anew."""
-    state: Run | None = None
-    for number, event in enumerate(events, 1):
+def moments(events: Iterable[Recorded], before: Before = Before()) -> Iterator[Moment]:  # noqa: B008  # a constant
+    """The run at each of its events, as the log has them: nothing is decided anew.
+
+    Raises Invalid where the inputs of a controller's run are gone: nobody knows its state any more.
+    """
+    state = before.state
+    for number, event in enumerate(events, before.number + 1):
+        if isinstance(event.data, RunStarted) and event.data.setup is not None and "setup" not in event.texts:
+            raise errors.Invalid(where="RUN", why="its inputs were erased: nobody knows what its controller saw")
         after = core.evolve(
             state, event.data, stream=event.stream, at_us=event.at_us, body=event.body, texts=event.texts
         )
@@ -43,11 +56,11 @@ def moments(events: Iterable[Recorded]) -> Iterator[Moment]:
         state = after
 
 
-def moment(events: Iterable[Recorded], wanted: "Wanted", run: str) -> Moment:
+def moment(told: Iterable[Moment], wanted: "Wanted", run: str) -> Moment:
     """The run at the wanted event. Raises PositionUnknown for a decision that it did not make, or before it began."""
     found: Moment | None = None
     first = last = 0
-    for each in moments(events):
+    for each in told:
         first, last = first or each.event.position, each.event.position
         if wanted.is_beyond(each.event):
             if found is not None:

@@ -161,9 +161,9 @@ def output(asked: Asked) -> Answer:
 
 def state(asked: Asked) -> Answer:
     """A run's whole state at one of its events, with what that event changed."""
-    from commands import moments
+    from commands import moments, run_moments
     from commands.debugging import document
-    from replays.states import Wanted, moment
+    from replays.states import Wanted
 
     runtime = asked.runtime
     wanted = runtime.find_run(asked.path["run"])
@@ -171,7 +171,7 @@ def state(asked: Asked) -> Answer:
     head = runtime.readable.head().position
     if where.position > head:
         raise errors.PositionUnknown(what="the log", given=asked.query.at, first=1, last=head)
-    return Answer(document(moment(runtime.readable.run_events(wanted, bodies=True), where, wanted)), head)
+    return Answer(document(run_moments.at(runtime, wanted, where)), head)
 
 
 def decisions(asked: Asked) -> Answer:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.api.serving import Served, run, served
 from tests.browser.tabs import Tabs
-from tests.browser.telling import RUN, told
 from tests.browser.watch import Browser, Route, Tab, expect
+from tests.telling import RUN, told
 
 LINES = [b"line %d of a program that prints very much\n" % each for each in range(1, 10_001)]
 SUMMARY_S = 1.0  # measured and told, not asserted: machines differ

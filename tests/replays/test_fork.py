@@ -8,10 +8,12 @@ import pytest
 
 from domain import errors, setup
 from domain.agent_events import ApprovalRequested, DecisionMade
-from domain.events import Recorded, RunFinished, RunStarted, ToolExited
+from domain.events import Consequence, Recorded, RunFinished, RunStarted, ToolExited
 from domain.run_state import Call, Run
 from replays.diff import said
 from replays.fork import Change, Forked, fork
+from replays.replay import is_derived
+from replays.states import Before, moments
 from tests.replays.recorded import golden_events, golden_names
 
 PARKED = "it waits for a person, or to be claimed again: neither is inherited"
@@ -59,6 +61,22 @@ def test_with_the_same_inputs_it_goes_as_recorded_from_every_moment(name: str) -
     assert forked(name, events[-1].position).stopped == ""
     asked = any(isinstance(each.data, ApprovalRequested) for each in events)
     assert forked(name, events[start].position).stopped == (PARKED if asked else "")
+
+
+@pytest.mark.parametrize("name", CONTROLLED)
+def test_it_goes_the_same_way_where_its_beginning_is_a_state_alone(name: str) -> None:
+    every = list(moments(golden_events(name)))
+    start = next(at for at, each in enumerate(every) if isinstance(each.event.data, RunStarted))
+    facts = [
+        at
+        for at, each in enumerate(every)
+        if at > start and not (isinstance(each.event.data, Consequence) and is_derived(each.event.data))
+    ]
+    for at in facts[:: max(1, len(facts) // 4)]:
+        before = Before(every[at - 1].event.position, every[at].before)
+        events = [each.event for each in every[at:]]
+        for each in events[:: max(1, len(events) // 4)]:
+            assert fork(events, each.position, same, Nobody(), before) == forked(name, each.position)
 
 
 def test_its_own_events_follow_the_last_one_that_it_shares() -> None:

@@ -24,22 +24,22 @@ def test_the_last_moment_of_a_run_is_its_end(name: str) -> None:
 def test_a_position_means_the_event_there_or_the_last_one_before() -> None:
     events = golden_events("early-cancel")
     at = events[4].position
-    assert moment(events, Wanted(position=at), RUN).number == 5
-    assert moment(events, Wanted(position=events[-1].position + 1_000), RUN).number == len(events)
-    assert moment(events, Wanted(), RUN).number == len(events)
+    assert moment(moments(events), Wanted(position=at), RUN).number == 5
+    assert moment(moments(events), Wanted(position=events[-1].position + 1_000), RUN).number == len(events)
+    assert moment(moments(events), Wanted(), RUN).number == len(events)
 
 
 def test_a_time_means_the_last_event_at_or_before_it() -> None:
     events = golden_events("early-cancel")
     at_us = events[3].at_us
-    found = moment(events, Wanted(at_us=at_us), RUN)
+    found = moment(moments(events), Wanted(at_us=at_us), RUN)
     assert found.event.at_us <= at_us
     assert all(each.at_us > at_us for each in events[found.number :])
 
 
 def test_a_decision_is_found_by_its_number() -> None:
     events = golden_events("early-cancel")
-    found = moment(events, Wanted(decision=2), RUN)
+    found = moment(moments(events), Wanted(decision=2), RUN)
     assert getattr(found.event.data, "number", 0) == 2
 
 
@@ -48,7 +48,7 @@ def test_what_lies_outside_of_the_run_is_refused_with_where_it_lies(wanted: Want
     events = golden_events("early-cancel")
     events = [each for each in events if each.position > 1]
     with pytest.raises(errors.PositionUnknown, match=rf"from {events[0].position} to {events[-1].position}"):
-        moment(events, wanted, RUN)
+        moment(moments(events), wanted, RUN)
 
 
 def test_the_flat_state_has_plain_values_by_path_and_only_changes_are_changes() -> None:

@@ -1,6 +1,8 @@
 """Every way in which one scenario can be disturbed, and how to try them all."""
 
+import os
 from collections.abc import Iterator
+from typing import Final
 
 from tests.simulation.plan import Fault, Kind, Plan, Scenario
 from tests.simulation.simulator import simulate
@@ -18,6 +20,9 @@ def appends(scenario: Scenario) -> int:
     return _APPENDS[id(scenario)][1]
 
 
+THOROUGH: Final = bool(os.environ.get("RT_THOROUGH"))  # scripts/soak --simulation
+
+
 def deaths(scenario: Scenario) -> Iterator[Plan]:
     """A death before and after every append."""
     for at in range(1, appends(scenario) + 1):
@@ -26,7 +31,8 @@ def deaths(scenario: Scenario) -> Iterator[Plan]:
 
 
 def double_deaths(scenario: Scenario, every: int = 1) -> Iterator[Plan]:
-    """Each death, and another one while it is recovered from; or a part of them."""
+    """Each death, and another one while it is recovered from; or a part of them, a third where there is little time."""
+    every *= 1 if THOROUGH else 3
     for at in range(1, appends(scenario) + 1):
         for kind in DEATHS:
             for later in range(1 + (at % every), AGAIN_MAX + 1, every):

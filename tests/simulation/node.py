@@ -135,6 +135,7 @@ class Node:
             watch=self._watch,
             warn=simulation.warnings.append,
             aside=_at_once,
+            states=simulation.states,
         )
         self.dispatcher = Dispatcher(self.world, simulation.scenario.concurrency)
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 from adapters.log_memory import MemoryLog
 from adapters.process_fake import Machine
 from adapters.redact import Secrets
+from adapters.state_cache import StateCache
 from adapters.system import CountedIds, MemoryFiles, MemoryLocks
 from commands.taking_in import check, take_in
 from commands.wiring import Runtime
@@ -66,6 +67,8 @@ class _Desk:
 
 class Simulation:
     """One scenario under one plan."""
+
+    states: StateCache | None = None  # where states are kept; nothing of a run depends on it
 
     def __init__(self, scenario: Scenario, plan: Plan, loop: VirtualLoop) -> None:
         self.scenario = scenario

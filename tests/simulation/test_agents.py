@@ -24,7 +24,7 @@ from domain.agent_events import (
     RunResumed,
 )
 from domain.events import RunOwnerLost, TaskParked, ToolCallRequested
-from tests.simulation.exploring import DEATHS, appends, deaths, double_deaths, errors_of_the_store, explore
+from tests.simulation.exploring import DEATHS, THOROUGH, appends, deaths, double_deaths, errors_of_the_store, explore
 from tests.simulation.model_scenarios import LOST_LOCK, SCENARIOS, named
 from tests.simulation.plan import Fault, Kind, Plan, Scenario
 from tests.simulation.simulator import simulate
@@ -59,7 +59,8 @@ def test_the_dispatcher_of_an_agent_may_die_before_and_after_every_append(scenar
 @each_scenario
 def test_the_dispatcher_of_an_agent_may_die_again_while_it_recovers(scenario: Scenario) -> None:
     explored = explore(scenario, double_deaths(scenario, every=6), 2)
-    assert explored >= appends(scenario) / 2 or "canceled" in scenario.name, "a cancel may leave nothing to die in"
+    wanted = appends(scenario) / 2 if THOROUGH else 1
+    assert explored >= wanted or "canceled" in scenario.name, "a cancel may leave nothing to die in"
 
 
 @each_scenario

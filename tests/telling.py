@@ -6,12 +6,14 @@ from pathlib import Path
 import msgspec
 
 from adapters.log_sqlite import SqliteLog
-from domain import intake, task
+from domain import agents, intake, setup, task
 from domain.advance import Happened, Tip, advance, appended, claimed
+from domain.agent_config import BudgetsConfig, ControllerConfig, ProfileConfig, RuleConfig
 from domain.bundle import compile_run
 from domain.config import Config
-from domain.events import Blob, Fact, OutputAppended, Put, Recorded, ToolExited, ToolStarted
-from domain.ids import output_stream
+from domain.events import Blob, Fact, OutputAppended, Put, Recorded, RunStarted, ToolExited, ToolStarted
+from domain.ids import output_stream, text_of
+from domain.setup import Wanted
 
 BEGAN_US, STEP_US = 1_767_225_600_000_000, 997
 TASK, RUN, DISPATCHER = f"{7:032x}", f"{8:032x}", f"{9:032x}"
@@ -53,8 +55,26 @@ class _Teller:
         return appended(tip, state, put, range(before + 1, before + 1 + len(put.events)))
 
 
-def told(folder: Path, lines: list[bytes]) -> int:
-    """Tell the life of a run that printed these lines, an event each; the last position of the log."""
+def watched() -> bytes:
+    """The frozen inputs of a run whose controller is asked at each `fatal:` line, and waits."""
+    rules = (
+        RuleConfig(when="start", then="tool"),
+        RuleConfig(when="urgent", then="wait"),
+        RuleConfig(when="exit", then="finish", message="over"),
+    )
+    config = Config(
+        controllers={"patient": ControllerConfig(kind="rules", rules=rules)},
+        profiles={"watched": ProfileConfig(controller="patient", budgets=BudgetsConfig(decisions=0, stuck=0))},
+    )
+    call = Wanted("local-process", {"command": "true", "args": []})
+    return setup.encode(agents.setup(config, "watched", agents.Given(goal="go on", calls=(call,), cwd="/")))
+
+
+def told(folder: Path, lines: list[bytes], frozen: bytes = b"") -> int:
+    """Tell the life of a run that printed these lines, an event each; the last position of the log.
+
+    With `frozen` inputs a controller watched it.
+    """
     log = SqliteLog(folder / ".rt")
     try:
         teller = _Teller(log)
@@ -67,7 +87,13 @@ def told(folder: Path, lines: list[bytes]) -> int:
         claim = teller.event(2, task.claim(state, run=RUN, dispatcher=DISPATCHER))
         teller.stored(Put(events=(claim,)))
         compiled = compile_run(state, accepted.payload, Config(), "/")
-        tip = teller.on(claimed(claim), compiled.fact, blobs=tuple(Blob(TASK, text) for text in compiled.texts))
+        if frozen:
+            assert isinstance(compiled.fact, RunStarted)
+            fact = msgspec.structs.replace(compiled.fact, program="controller", adapter="agent", setup=text_of(frozen))
+            started = Happened(fact, None, "", {"setup": frozen})
+            tip = teller.on(claimed(claim), started, blobs=(Blob(TASK, frozen),))
+        else:
+            tip = teller.on(claimed(claim), compiled.fact, blobs=tuple(Blob(TASK, text) for text in compiled.texts))
         tip = teller.on(tip, ToolStarted(call=1, pid=4242, start_ticks=386_211, boot_id="b"))
         size = 0
         for at in range(0, len(lines), AT_ONCE):

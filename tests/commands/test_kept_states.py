@@ -1,0 +1,56 @@
+"""A long run is looked at from states that are kept: the same is said, only sooner, and nothing outlives an erasure."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.place import Place
+from tests.telling import RUN, told, watched
+
+LINES = [b"fatal: %d words-of-it\n" % each if each % 20 == 0 else b"line %d\n" % each for each in range(1, 3_001)]
+MOMENTS = ("@decision1", "@decision100", "@decision149", "1200", "2500", "3150")
+
+
+@pytest.fixture
+def long(place: Place) -> Place:
+    place.ok("init")
+    told(place.folder, LINES, watched())
+    return place
+
+
+def kept(place: Place) -> list[Path]:
+    return [each for each in (place.state / "states").rglob("*") if each.is_file()]
+
+
+def looked(place: Place) -> list[dict[str, Any]]:
+    return [json.loads(place.ok("replay", RUN, "--at", moment, "--json").out) for moment in MOMENTS] + [
+        place.json("fork", RUN, "--at", moment) for moment in MOMENTS[3:]
+    ]
+
+
+def test_the_same_is_said_with_and_without_them(long: Place) -> None:
+    first = looked(long)
+    assert len(kept(long)) >= 2
+    assert looked(long) == first
+    for each in kept(long):
+        each.write_bytes(b"damaged")
+    assert looked(long) == first
+
+
+def test_an_erasure_takes_them_with_it(long: Place) -> None:
+    looked(long)
+    assert any(b"words-of-it" in each.read_bytes() for each in kept(long))
+    long.ok("erase", RUN, "--reason", "asked for", "--yes")
+    assert kept(long) == []
+    done = long.rt("replay", RUN, "--at", "3000", "--json")
+    assert (done.code, done.error["code"], "were erased" in done.errors) == (2, "rt.invalid", True)
+    assert kept(long) == [], "what is erased is no state that could be kept"
+
+
+def test_a_moment_that_is_none_is_refused_as_without_them(long: Place) -> None:
+    wrong = ("@decision999", "1", str(long.head() + 1))
+    first = [long.rt("replay", RUN, "--at", each, "--json").error for each in wrong]
+    looked(long)
+    assert [long.rt("replay", RUN, "--at", each, "--json").error for each in wrong] == first
