@@ -1,9 +1,9 @@
 """Many questions while runs write: `python -m bench.soak [--queries N] [--clients N] [--seconds N]`.
 
 Four runs print lines all the time, stored by a dispatcher in a process of its own. Clients, each a process, ask the
-questions of `projections.questions` as `rt sql` does, one after the other: a private copy of the tables, caught up with
-the log, and a child that answers. What a command costs before its first line is left out. It ends when all questions
-are asked or the time is over; the runs end with it.
+questions of `projections.questions` one after the other: with `--http` of a server, which dispatches too, else as
+`rt sql` does: a private copy of the tables, caught up with the log, and a child that answers. What a command costs
+before its first line is left out. It ends when all questions are asked or the time is over; the runs end with it.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
+
 import rt_runtime  # noqa: F401  # the child that answers is started from its folder
 from adapters.log_reader import LogReader
 from bench import harness
@@ -30,8 +32,8 @@ from commands import sql
 from commands.home import STATE, Home
 from commands.wiring import Runtime
 from domain.bounds import SQL_ROWS_MAX
-from projections.catch_up import FILE
 from projections.questions import QUESTIONS
+from projections.reached import FILE
 
 QUERIES, CLIENTS, SECONDS = 10_000, 4, 3_600
 WRITERS = 4
@@ -59,11 +61,19 @@ class Asked(NamedTuple):
 
 
 class Options(NamedTuple):
-    """How much is asked."""
+    """How much is asked, and whether of a server."""
 
     queries: int
     clients: int
     seconds: float
+    http: bool
+
+
+class Served(NamedTuple):
+    """A server that answers, and a token that it knows."""
+
+    url: str
+    token: str
 
 
 def main() -> None:
@@ -72,16 +82,19 @@ def main() -> None:
     given.add_argument("--queries", type=int, default=QUERIES)
     given.add_argument("--clients", type=int, default=CLIENTS)
     given.add_argument("--seconds", type=float, default=SECONDS, help="the longest that it may take")
+    given.add_argument("--http", action="store_true", help="ask a server")
     given.add_argument("--json", action="store_true", help="rows as JSON")
+    given.add_argument("--url", default="", help=argparse.SUPPRESS)
     given.add_argument("--client", metavar="FOLDER", help=argparse.SUPPRESS)
     options = given.parse_args()
     if options.client is not None:
-        print(json.dumps(ask(Path(options.client), options.queries, options.seconds)))
+        served = Served(options.url, sys.stdin.readline().strip()) if options.url else None
+        print(json.dumps(ask(Path(options.client), options.queries, options.seconds, served)))
         return
     rows: list[Row] = []
 
     def measure() -> list[Row]:
-        rows.extend(soak(Options(options.queries, options.clients, options.seconds)))
+        rows.extend(soak(Options(options.queries, options.clients, options.seconds, options.http)))
         return rows
 
     harness.main(measure)
@@ -92,10 +105,10 @@ def soak(options: Options) -> list[Row]:
     """Ask so many questions, as long as there is time."""
     with harness.folder() as folder:
         harness.keep_bytecode(folder)
-        with _writing(folder, options.seconds + END_S_MAX):
+        with _writing(folder, options.seconds + END_S_MAX, http=options.http) as served:
             first = _head(folder)
             start_s = time.monotonic()
-            clients = [_client(folder, share, options.seconds) for share in _shares(options)]
+            clients = [_client(folder, share, options.seconds, served) for share in _shares(options)]
             answers = [_answered(client, options.seconds + END_S_MAX) for client in clients]
             took_s = time.monotonic() - start_s
             written = _head(folder) - first
@@ -116,7 +129,7 @@ def soak(options: Options) -> list[Row]:
         _failures("lock errors", {text: count for text, count in failed.items() if _is_lock(text)}),
         _failures("other errors", {text: count for text, count in failed.items() if not _is_lock(text)}),
     ]
-    cpu_s = sum(answer["cpu_s"] for answer in answers)
+    cpu_s = 0.0 if options.http else sum(answer["cpu_s"] for answer in answers)
     return [*rows, *_figures(asked, cpu_s)] if len(asked) > 1 else rows
 
 
@@ -135,11 +148,7 @@ def _figures(asked: list[Asked], cpu_s: float) -> list[Row]:
             ok=median < MEDIAN_MS_MAX,
         ),
         Row(what="the same, p95", measured=f"{_p95(took):.0f} ms (most {took[-1]:.0f})"),
-        Row(
-            what="processor time of a query, its child's with it, mean",
-            measured=f"{cpu_s * 1000 / len(asked):.0f} ms",
-            floor="what clients that never pause cannot go below, times clients by cores",
-        ),
+        *_processor(cpu_s * 1000 / len(asked)),
         Row(
             what="events that were there when a query began and are not in its answer, most",
             target="0",
@@ -153,6 +162,12 @@ def _figures(asked: list[Asked], cpu_s: float) -> list[Row]:
             ok=_p95(ages) < LAG_S_MAX,
         ),
     ]
+
+
+def _processor(mean_ms: float) -> list[Row]:
+    floor = "what clients that never pause cannot go below, times clients by cores"
+    what = "processor time of a query, its child's with it, mean"
+    return [Row(what=what, measured=f"{mean_ms:.0f} ms", floor=floor)] if mean_ms else []  # of a server, it is unknown
 
 
 def _p95(values: list[float]) -> float:
@@ -175,10 +190,14 @@ def _shares(options: Options) -> list[int]:
     return [whole + (number < rest) for number in range(options.clients)]
 
 
-def _client(folder: Path, queries: int, seconds: float) -> "subprocess.Popen[bytes]":
+def _client(folder: Path, queries: int, seconds: float, served: Served | None) -> "subprocess.Popen[bytes]":
     argv = [sys.executable, "-m", "bench.soak", "--client", str(folder)]
-    argv += ["--queries", str(queries), "--seconds", str(seconds)]
-    return subprocess.Popen(argv, cwd=harness.ROOT, stdout=subprocess.PIPE)
+    argv += ["--queries", str(queries), "--seconds", str(seconds), *(["--url", served.url] if served else [])]
+    client = subprocess.Popen(argv, cwd=harness.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert client.stdin is not None
+    client.stdin.write((served.token if served else "").encode() + b"\n")
+    client.stdin.flush()
+    return client
 
 
 def _answered(client: "subprocess.Popen[bytes]", most_s: float) -> dict[str, Any]:
@@ -194,17 +213,19 @@ def _answered(client: "subprocess.Popen[bytes]", most_s: float) -> dict[str, Any
     return found
 
 
-def ask(folder: Path, queries: int, seconds: float) -> dict[str, Any]:
+def ask(folder: Path, queries: int, seconds: float, served: Served | None = None) -> dict[str, Any]:
     """What one client found."""
     until_s = time.monotonic() + seconds
     before_s = _cpu_s()
     asked: list[Asked] = []
     failed: list[str] = []
+    client = _http(served) if served else None
     for number in range(queries):
         if time.monotonic() > until_s:
             break
         try:
-            asked.append(_ask(folder, QUESTIONS[number % len(QUESTIONS)].sql))
+            query = QUESTIONS[number % len(QUESTIONS)].sql
+            asked.append(_ask_http(client, folder, query) if client else _ask(folder, query))
         except Exception as problem:  # noqa: BLE001  # counting them is the point
             failed.append(f"{type(problem).__name__}: {problem}"[:200])
     return {"asked": asked, "failed": failed, "cpu_s": _cpu_s() - before_s}
@@ -232,6 +253,22 @@ def _ask(folder: Path, query: str) -> Asked:
     )
 
 
+def _http(served: Served) -> httpx.Client:
+    return httpx.Client(
+        base_url=served.url, headers={"authorization": f"Bearer {served.token}"}, timeout=END_S_MAX, trust_env=False
+    )
+
+
+def _ask_http(client: httpx.Client, folder: Path, query: str) -> Asked:
+    """One question as a client of the server asks it."""
+    head = _head(folder)
+    start_s = time.perf_counter()
+    answer = client.post("/api/v1/sql", json={"query": query})
+    end_s = time.perf_counter()
+    position = int(answer.raise_for_status().json()["position"])
+    return Asked(0.0, end_s - start_s, end_s - start_s, max(0, head - position), _age_s(folder, position))
+
+
 def _age_s(folder: Path, position: int) -> float:
     """How long ago the first event after a position was recorded; 0 where there is none."""
     reader = LogReader(folder / STATE)
@@ -252,8 +289,8 @@ def _runtime(folder: Path) -> Runtime:
 
 
 @contextlib.contextmanager
-def _writing(folder: Path, most_s: float) -> Iterator[None]:
-    """Runs that print until this is left, but no longer than so many seconds, and their dispatcher."""
+def _writing(folder: Path, most_s: float, *, http: bool) -> Iterator[Served | None]:
+    """Runs that print until this is left, but no longer than so many seconds, and their dispatcher, or its server."""
     stop = folder / "stop"
     until = str(time.time() + most_s)
     (folder / STATE).mkdir()
@@ -261,27 +298,47 @@ def _writing(folder: Path, most_s: float) -> Iterator[None]:
         command = (sys.executable, "-c", WRITER, str(stop), until)
         harness.rt_ms(folder, "intake", "--", *command)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RT_")}
+    rt = [sys.executable, "-P", "-m", "rt_runtime", "-q"]
+    if http:
+        (folder / "rt.toml").write_text(f"[work]\nconcurrency = {WRITERS}\n")
+        verb = ["serve", "--work", "--port", "0", "--json"]
+    else:
+        verb = ["work", "--until-idle", "--concurrency", str(WRITERS)]
     with tempfile.TemporaryFile() as said:
         dispatcher = subprocess.Popen(
-            [sys.executable, "-P", "-m", "rt_runtime", "-q", "work", "--until-idle", "--concurrency", str(WRITERS)],
+            rt + verb,
             cwd=folder,
             env=environment | {"PYTHONPATH": str(harness.ROOT)},
             stdin=subprocess.DEVNULL,
-            stdout=said,
+            stdout=subprocess.PIPE if http else said,
             stderr=said,
+            text=True,
         )
         try:
+            served = _served(folder, dispatcher) if http else None
             _until_all_print(folder)
-            yield
+            yield served
         finally:
             stop.touch()
+            if http:
+                dispatcher.terminate()
             try:
                 dispatcher.wait(END_S_MAX)
             except subprocess.TimeoutExpired:
                 dispatcher.kill()
                 dispatcher.wait()
         said.seek(0)
-        assert dispatcher.returncode == 0, said.read().decode("utf-8", "replace")
+        assert dispatcher.returncode in ((143, -15, 0) if http else (0,)), said.read().decode("utf-8", "replace")
+
+
+def _served(folder: Path, server: "subprocess.Popen[str]") -> Served:
+    assert server.stdout is not None
+    said = json.loads(server.stdout.readline())
+    rt = [sys.executable, "-P", "-m", "rt_runtime", "token", "new", "--name", "soak", "--scope", "sql", "--json"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RT_")}
+    environment["PYTHONPATH"] = str(harness.ROOT)
+    made = subprocess.run(rt, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE)
+    return Served(said["url"], json.loads(made.stdout)["token"])
 
 
 def _until_all_print(folder: Path) -> None:

@@ -9,12 +9,13 @@ import msgspec
 from commands import slots
 from commands.drive import Driver
 from commands.feeders import Feeders
+from commands.measuring import measure
 from commands.policy import note_policy
 from commands.recover import expire, recover
 from commands.world import World
 from domain import errors
 from domain import task as tasks
-from domain.bounds import FOLLOW_POLL_S, RECOVERY_CHECK_S
+from domain.bounds import FOLLOW_POLL_S, MEASURE_EVERY_S, RECOVERY_CHECK_S
 from domain.events import Put, Recorded, TaskBlocked, TaskClaimed
 from domain.ports import LogView
 from domain.task import Task
@@ -211,6 +212,8 @@ class Dispatcher:
                     await self._feeders.turn()
                 if not self._tasks:
                     self._world.log.idle()
+            if tick % max(1, round(MEASURE_EVERY_S / FOLLOW_POLL_S)) == 0:
+                await measure(self._world, f"system:{self.id}")
 
     async def _end_all(self) -> None:
         """The dispatcher itself failed or was canceled: no process may outlive it."""

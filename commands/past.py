@@ -9,7 +9,8 @@ from adapters.log_reader import LogReader
 from commands import moments
 from commands.wiring import Runtime
 from domain import errors
-from projections.catch_up import FILE, Projection
+from projections.catch_up import Projection
+from projections.reached import FILE
 
 if TYPE_CHECKING:
     from projections.catch_up import Database

@@ -170,7 +170,7 @@ def _record(runtime: Runtime, rule: str, targets: "Sequence[Target]", found: "Er
 def forget_tables(state: Path) -> None:
     """The tables and the states that are kept hold texts too: they are computed again without them."""
     from adapters.state_cache import StateCache
-    from projections.catch_up import FILE
+    from projections.reached import FILE
 
     StateCache(state, lambda _: "").forget()
 

@@ -130,7 +130,8 @@ class Runtime:
 
     def projection(self, progress: Callable[[int, int], None] | None = None) -> "Projection":
         """The projection of the log; a private one for the time of this command where the home cannot be written."""
-        from projections.catch_up import FILE, Projection
+        from projections.catch_up import Projection
+        from projections.reached import FILE
 
         if os.access(self.home.state, os.W_OK):
             return Projection(self.home.state, self.reader, progress)

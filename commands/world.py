@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ahocorasick_rs import BytesAhoCorasick
 
 from adapters.redact import Secrets
+from commands.measuring import Latencies
 from domain import errors
 from domain.config import Config
 from domain.events import Recorded
@@ -53,6 +54,7 @@ class World:
     warn: Callable[[str], None]
     aside: Aside = asyncio.to_thread
     states: "StateCache | None" = None  # where states of long runs are kept
+    latencies: Latencies = field(default_factory=Latencies)
 
     @cached_property
     def probes(self) -> "Probes":
@@ -83,11 +85,15 @@ class World:
     async def append(self, work: Work) -> Appended:
         """Append; a store that is full or busy is waited for: nothing was acknowledged, and nothing is lost."""
         attempt = 0
+        began_s = self.clock.monotonic_s()
         while True:
             try:
-                return await self.writer.submit(work)
+                done = await self.writer.submit(work)
             except (errors.StoreFull, errors.LogBusy) as problem:
                 if attempt == 0:
                     self.warn(f"{problem}; trying again until it works")
                 await asyncio.sleep(_STORE_RETRY_S[min(attempt, len(_STORE_RETRY_S) - 1)])
                 attempt += 1
+            else:
+                self.latencies.note(began_s, self.clock.monotonic_s())
+                return done

@@ -66,6 +66,8 @@ BACKOFF_BASE_S: Final = 60.0
 BACKOFF_MAX_S: Final = 3600.0
 BACKOFF_S_MAX: Final = 30 * 86_400.0
 RECOVERY_CHECK_S: Final = 1.0
+MEASURE_EVERY_S: Final = 600.0
+MEASURED_APPENDS_MAX: Final = 4_096  # the latest, of which quantiles are told
 
 # work that comes in and goes out
 FEEDER_FAILURES_MAX: Final = 5  # in a row, then it is parked

@@ -86,6 +86,23 @@ class TextsErased(Fact, frozen=True, kw_only=True, tag="log.texts_erased"):
     reason: str = ""
 
 
+class LogMeasured(Fact, frozen=True, kw_only=True, tag="log.measured"):
+    """What a dispatcher measured since it last said so: its appends, until they were durable, and how the tables lag.
+
+    Tables catch up when they are asked: `behind` are the events that they lacked, `behind_us` is the age of the first.
+    """
+
+    VOLATILE = ("seconds", "appends", "p50_us", "p99_us", "most_us", "behind", "behind_us")
+
+    seconds: int
+    appends: int
+    p50_us: int
+    p99_us: int
+    most_us: int
+    behind: int
+    behind_us: int
+
+
 class LogArchived(Fact, frozen=True, kw_only=True, tag="log.archived"):
     """A person had the oldest events moved to the archive, up to a position whose chain hash is named."""
 
@@ -153,6 +170,7 @@ Event = (
     | WorkflowEvent
     | OutboxEvent
     | LossAccepted
+    | LogMeasured
     | TextsErased
     | LogArchived
 )

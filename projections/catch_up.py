@@ -17,9 +17,9 @@ from typing import NamedTuple, Protocol, TypeVar
 import _duckdb as duckdb  # without the package around it, whose import takes longer than all questions of `rt status`
 
 from domain import errors
-from projections import tables
+from projections import reached, tables
+from projections.reached import FILE
 
-FILE = "projection.duckdb"
 BATCH = 50_000
 _BATCH_BYTES = 64 << 20  # of output text in one transaction
 # by default every 16 MiB of the WAL are written once more, into the file: a rebuild would do little else
@@ -122,6 +122,7 @@ class Projection:
             database = _new(self._path) if building else duckdb.connect(str(self._path), config=_CONFIG)
             database.execute("PRAGMA disable_checkpoint_on_shutdown")
             position = self._catch_up(database)
+            reached.write(self._path.parent, position)
             if building or self._wal_bytes() > _WAL_BYTES:
                 database.execute("CHECKPOINT")
             return question(database, position)

@@ -212,6 +212,28 @@ def _growth(rows: Sequence[Row]) -> Drawn:
     return Drawn(title, tuple(traces), axes("day (UTC)", "events", barmode="stack"), events)
 
 
+def _lag(rows: Sequence[Row]) -> Drawn:
+    worst = max(row["behind"] for row in rows)
+    oldest = max(row["behind_s"] for row in rows)
+    title = f"when somebody looked, the tables lacked at most {many(worst, 'event')}, the oldest {oldest:.0f} s old"
+    trace = line("behind", [row["recorded_at"] for row in rows], [row["behind"] for row in rows], SERIES[0])
+    return Drawn(title, (trace,), axes("measured (UTC)", "events that the tables lack until asked"), len(rows))
+
+
+def _appends(rows: Sequence[Row]) -> Drawn:
+    appends = sum(row["appends"] for row in rows)
+    worst = max(rows, key=lambda row: row["p99_ms"])
+    title = f"99 of 100 of {many(appends, 'append')} were durable within {worst['p99_ms']:.1f} ms at every time"
+    times = [row["recorded_at"] for row in rows]
+    traces = (
+        line("p50", times, [row["p50_ms"] for row in rows], SERIES[2]),
+        line("p99", times, [row["p99_ms"] for row in rows], SERIES[5]),
+    )
+    layout = axes("measured (UTC)", "milliseconds until durable (log scale)")
+    layout["yaxis"] = {"title": layout["yaxis"]["title"], "type": "log"}
+    return Drawn(title, traces, layout, appends)
+
+
 PERIOD: Final[tuple[Picture, ...]] = (
     Picture(
         "runs",
@@ -310,5 +332,22 @@ WHERE r.claimed_at BETWEEN {since} AND {until} ORDER BY e.saved_s DESC NULLS LAS
 WHERE recorded_at BETWEEN {since} AND {until} GROUP BY ALL ORDER BY day, topic""",
         "nothing happened",
         _growth,
+    ),
+    Picture(
+        "lag",
+        """SELECT recorded_at, (data->>'$.behind')::BIGINT AS behind, (data->>'$.behind_us')::BIGINT / 1e6 AS behind_s
+FROM events WHERE topic LIKE 'log.measured.v%' AND recorded_at BETWEEN {since} AND {until}
+ORDER BY position DESC LIMIT 2000""",
+        "no dispatcher worked for ten minutes at a stretch",
+        _lag,
+    ),
+    Picture(
+        "appends",
+        """SELECT recorded_at, (data->>'$.appends')::BIGINT AS appends, (data->>'$.p50_us')::BIGINT / 1e3 AS p50_ms,
+       (data->>'$.p99_us')::BIGINT / 1e3 AS p99_ms, (data->>'$.most_us')::BIGINT / 1e3 AS most_ms
+FROM events WHERE topic LIKE 'log.measured.v%' AND recorded_at BETWEEN {since} AND {until}
+ORDER BY position DESC LIMIT 2000""",
+        "no dispatcher worked for ten minutes at a stretch",
+        _appends,
     ),
 )

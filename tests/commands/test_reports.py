@@ -5,13 +5,17 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.log_sqlite import SqliteLog
 from commands.reports import replay_matrix
+from domain.events import LogMeasured, Put, Recorded
+from domain.ids import LOG
 from projections.drawing import label, many
 from projections.pictures import PERIOD
 from projections.run_pictures import RUN
@@ -81,6 +85,26 @@ def test_what_is_found_is_what_happened(made: Place) -> None:
     assert finding(made, "cost")["finding"] == "no model was asked"
     assert finding(made, "people")["finding"] == "nobody was asked for a yes"
     assert finding(made, "replay")["finding"] == "today's code decides the latest 6 runs exactly as recorded"
+
+
+def test_what_dispatchers_measured_is_drawn(place: Place) -> None:
+    place.ok("init")
+    assert finding(place, "lag")["finding"] == "no dispatcher worked for ten minutes at a stretch"
+    log = SqliteLog(place.state)
+    for version, (p99_us, behind) in enumerate(((9_000, 3), (12_500, 40)), 1):
+        data = LogMeasured(
+            seconds=600, appends=100, p50_us=2_000, p99_us=p99_us, most_us=20_000, behind=behind, behind_us=5_000_000
+        )
+        at_us = time.time_ns() // 1_000
+        event = Recorded(stream=LOG, version=version, at_us=at_us, actor="system:d", data=data)
+        assert not isinstance(log.append([Put(events=(event,))])[0], Exception)
+    log.close()
+    assert finding(place, "lag")["finding"] == (
+        "when somebody looked, the tables lacked at most 40 events, the oldest 5 s old"
+    )
+    found = finding(place, "appends")
+    assert found["finding"] == "99 of 100 of 200 appends were durable within 12.5 ms at every time"
+    assert [row["p99_ms"] for row in found["rows"]] == [12.5, 9.0]
 
 
 def test_bare_it_is_the_last_day_as_text(made: Place) -> None:
