@@ -88,6 +88,8 @@ export function visible(text) {
   );
 }
 
+const isNumber = (row, at) => typeof (row.cells || row)[at] === "number";
+
 /** A table: headings, and rows of cells; a cell may be an element. */
 export function table(caption, headings, rows, empty = "nothing here") {
   if (!rows.length) return h("p", { class: "quiet" }, empty);
@@ -104,7 +106,7 @@ export function table(caption, headings, rows, empty = "nothing here") {
         h(
           "tr",
           {},
-          headings.map((each) => h("th", { scope: "col" }, each)),
+          headings.map((each, at) => h("th", { scope: "col", class: isNumber(rows[0], at) ? "number" : null }, each)),
         ),
       ),
       h(

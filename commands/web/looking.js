@@ -223,6 +223,12 @@ function chart(found) {
   if (number < 0 || word < 0 || found.rows.length < 2 || found.rows.length > 60) return null;
   const values = found.rows.map((row) => Number(row[number] || 0)),
     most = Math.max(...values.map(Math.abs)) || 1;
+  // all words of a row name its bar: a day alone may stand there several times
+  const plain = (cell) => (cell === null ? "null" : typeof cell === "object" ? JSON.stringify(cell) : String(cell)),
+    wordy = found.columns
+      .map((_, at) => at)
+      .filter((at) => at !== number && found.rows.some((row) => Number.isNaN(Number(row[at])))),
+    names = found.rows.map((row) => (wordy.length ? wordy : [word]).map((at) => plain(row[at])).join(" · "));
   return h(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": "chart" },
@@ -238,12 +244,13 @@ function chart(found) {
         svg(
           "text",
           { x: 150, y: at * 20 + 15, "text-anchor": "end" },
-          String(found.rows[at][word] ?? "null").slice(0, 22),
+          names[at].length > 22 ? `${names[at].slice(0, 21)}…` : names[at],
+          svg("title", {}, names[at]),
         ),
         svg(
           "rect",
           { class: "call", x: 156, y: at * 20 + 3, height: 14, width: Math.max(1, (Math.abs(value) / most) * 400) },
-          svg("title", {}, `${found.rows[at][word]}: ${value}`),
+          svg("title", {}, `${names[at]}: ${value}`),
         ),
         svg("text", { x: 162 + (Math.abs(value) / most) * 400, y: at * 20 + 15 }, String(found.rows[at][number])),
       ]),

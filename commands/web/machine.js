@@ -4,8 +4,9 @@ import { h, svg } from "./dom.js";
 
 const W = 150,
   H = 34,
-  GAP_X = 70,
   GAP_Y = 26;
+
+const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 export function machine(found, current, status) {
   const depth = {},
@@ -22,28 +23,30 @@ export function machine(found, current, status) {
       depth[state] = 0;
       order.push(state);
     }
-  const columns = [];
-  for (const state of order) (columns[depth[state]] = columns[depth[state]] || []).push(state);
-  const place = {};
-  columns.forEach((column, x) =>
-    column.forEach((state, y) => {
-      place[state] = [10 + x * (W + GAP_X), 34 + y * (H + GAP_Y)];
-    }),
-  );
-  const width = 20 + columns.length * (W + GAP_X) - GAP_X,
-    back = found.ways.filter((way) => depth[way.to] <= depth[way.from] && way.to !== way.from);
-  const deep = 34 + Math.max(...columns.map((each) => each.length)) * (H + GAP_Y),
-    height = deep + 14 + back.length * 14;
   const merged = {};
   for (const way of found.ways) {
     const key = `${way.from}\n${way.to}`;
     (merged[key] = merged[key] || { ...way, signals: [] }).signals.push(way.signal);
   }
+  for (const way of Object.values(merged)) way.text = cut(way.signals.join(", "), 26);
+  const ahead = Object.values(merged).filter((way) => depth[way.to] > depth[way.from]);
+  const gap = Math.max(70, ...ahead.map((way) => way.text.length * 6 + 16)); // what stands at an arrow has room
+  const columns = [];
+  for (const state of order) (columns[depth[state]] = columns[depth[state]] || []).push(state);
+  const place = {};
+  columns.forEach((column, x) =>
+    column.forEach((state, y) => {
+      place[state] = [10 + x * (W + gap), 34 + y * (H + GAP_Y)];
+    }),
+  );
+  const width = 20 + columns.length * (W + gap) - gap,
+    back = found.ways.filter((way) => depth[way.to] <= depth[way.from] && way.to !== way.from);
+  const deep = 34 + Math.max(...columns.map((each) => each.length)) * (H + GAP_Y),
+    height = deep + 14 + back.length * 14;
   let low = 0;
   const arrows = Object.values(merged).map((way) => {
     const [ax, ay] = place[way.from],
-      [bx, by] = place[way.to],
-      text = way.signals.join(", ");
+      [bx, by] = place[way.to];
     let path, tx, ty;
     if (way.from === way.to) {
       path = `M${ax + W - 40} ${ay}c0 -22 30 -22 30 0`;
@@ -68,8 +71,8 @@ export function machine(found, current, status) {
       svg(
         "text",
         { class: "way", x: tx, y: ty, "text-anchor": "middle" },
-        text.length > 26 ? `${text.slice(0, 25)}…` : text,
-        svg("title", {}, `${way.from} → ${way.to}: ${text}`),
+        way.text,
+        svg("title", {}, `${way.from} → ${way.to}: ${way.signals.join(", ")}`),
       ),
     ];
   });
@@ -112,7 +115,7 @@ export function machine(found, current, status) {
           svg(
             "text",
             { x: place[state][0] + W / 2, y: place[state][1] + 21, "text-anchor": "middle" },
-            `${state === current ? "● " : ""}${state.length > 20 ? `${state.slice(0, 19)}…` : state}`,
+            `${state === current ? "● " : ""}${cut(state, 20)}`,
           ),
           svg("title", {}, state),
         ),

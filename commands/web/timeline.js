@@ -9,6 +9,19 @@ const WIDTH = 960,
   BAR = 14,
   TOP = 30;
 
+/** Round moments between two, about six, with how they are written. */
+function ticks(from, to) {
+  const [factor, unit] = to < 1 ? [1000, "ms"] : to < 600 ? [1, "s"] : to < 36000 ? [1 / 60, "min"] : [1 / 3600, "h"];
+  const wanted = ((to - from) * factor) / 6,
+    power = 10 ** Math.floor(Math.log10(wanted)),
+    step = [1, 2, 5, 10].find((each) => each * power >= wanted) * power,
+    digits = Math.max(0, Math.min(9, Math.ceil(-Math.log10(step) - 1e-9)));
+  const found = [];
+  for (let at = Math.ceil((from * factor) / step - 1e-9); at * step <= to * factor + step * 1e-9; at++)
+    found.push([(at * step) / factor, `${(at * step).toFixed(digits)} ${unit}`]);
+  return found;
+}
+
 export function timeline(found, kept = {}) {
   const box = h("div"),
     whole = Math.max(found.whole_s, 0.001);
@@ -33,7 +46,7 @@ export function timeline(found, kept = {}) {
       y = (lane) => TOP + LANE * lanes.indexOf(lane);
     const inside = (s) => s >= from && s <= to,
       kept = (s) => Math.min(WIDTH - 20, Math.max(LEFT, x(s)));
-    const grid = [0, 1, 2, 3, 4, 5, 6].map((step) => from + ((to - from) * step) / 6);
+    const grid = ticks(from, to);
     const brush = svg("rect", { class: "brush", y: TOP - 8, height: height - TOP, width: 0 });
     const picture = svg(
       "svg",
@@ -43,9 +56,9 @@ export function timeline(found, kept = {}) {
         role: "img",
         "aria-label": `timeline of the run, ${duration(from)} to ${duration(to)} of ${duration(whole)}`,
       },
-      grid.map((s) => [
+      grid.map(([s, text]) => [
         svg("path", { class: "grid", d: `M${x(s)} ${TOP - 8}V${height - 6}` }),
-        svg("text", { class: "grid", x: x(s), y: TOP - 14, "text-anchor": "middle" }, duration(s)),
+        svg("text", { class: "grid", x: x(s), y: TOP - 14, "text-anchor": "middle" }, text),
       ]),
       lanes.map((lane) =>
         svg("text", { class: "lane", x: 4, y: y(lane) + 12 }, lane.length > 20 ? `${lane.slice(0, 19)}…` : lane),
