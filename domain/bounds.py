@@ -113,6 +113,7 @@ SQL_WALL_S_MAX: Final = 8
 SQL_CPU_S_MAX: Final = 8
 SQL_ROWS_MAX: Final = 10_000
 SQL_BYTES_MAX: Final = 8 * MIB
+SQL_COPY_S: Final = 0.25  # how old a copy may be that a server's queries share
 SQL_TEXT_BYTES_MAX: Final = 256 * KIB
 LIST_ROWS: Final = 50
 LIST_ROWS_MAX: Final = 10_000

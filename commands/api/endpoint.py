@@ -88,6 +88,8 @@ class Endpoint:
         is_once = bool(asked.key) and row.changes and row.scope != "signed"
         answer = await (self._once(row, asked) if is_once else house.run(row, asked))
         house.count(row, answer.status)
+        if row.changes and answer.position is not None:
+            house.written[asked.grant.name] = max(answer.position, house.written.get(asked.grant.name, 0))
         await respond(_tagged(row, answer, asked.headers), scope, send)
 
     async def _wait(self, row: Row, given: dict[str, Any]) -> None:

@@ -55,6 +55,7 @@ class House:
         self.live = Live(runtime)
         self.keys = Keys()
         self.copies = Copies()
+        self.written: dict[str, int] = {}  # who -> the last position that they wrote here
         self.forge = Forge()
         self.table: tuple[Row, ...] = ()
         self.cookie = f"rt_{address.port}"  # browsers keep cookies by host, whatever the port
@@ -132,6 +133,7 @@ class House:
         self.live.close()
         self._pool.shutdown(wait=True)
         self._heavy_pool.shutdown(wait=True)
+        self.copies.close()
         self.forge.close()
         for reader in self._readers:
             reader.close()

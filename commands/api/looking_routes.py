@@ -35,12 +35,17 @@ class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SqlBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One SELECT, values for its `$names`, and a position or time at which the tables are to be true."""
+    """One SELECT, values for its `$names`, and a position or time at which the tables are to be true.
+
+    Without `at` it is answered as of a quarter of a second ago at the earliest, with all that the same token wrote, and
+    with the event at `min_position`.
+    """
 
     query: Annotated[str, Meta(min_length=1, max_length=SQL_TEXT_BYTES_MAX)]
     parameters: dict[str, str | int | float | bool | None] = {}
     limit: Annotated[int, Meta(ge=1, le=SQL_ROWS_MAX)] = 1_000
     at: Moment = ""
+    min_position: Position = 0
 
 
 class ReportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,7 +136,12 @@ def ask(asked: Asked) -> Answer:
     """Ask the tables one SELECT, in a child that can do nothing else, on a copy that blocks nobody."""
     body: SqlBody = asked.body
     house = asked.house
-    with sql.copied(asked.runtime, body.at) if body.at else house.copies.copied(asked.runtime) as (copy, position):
+    head = asked.runtime.readable.head().position
+    if body.min_position > head:
+        raise errors.PositionAhead(given=body.min_position, head=head)
+    known = max(body.min_position, house.written.get(asked.grant.name, 0))
+    shared = house.copies.copied(asked.runtime, known)
+    with sql.copied(asked.runtime, body.at) if body.at else shared as (copy, position):
         answer = sql.ask(
             copy, position, body.query, rows_max=body.limit, parameters=dict(body.parameters), forge=house.forge
         )
@@ -224,7 +234,7 @@ ROWS = (
     Row("GET", "/api/v1/events", "read", list_events, LogQuery, answer=Page),
     Row("GET", "/api/v1/events/{position}", "read", show_event, problems=(errors.PositionUnknown,)),
     Row("POST", "/api/v1/sql", "sql", ask, body=SqlBody, heavy=True, body_bytes_max=SQL_TEXT_BYTES_MAX,
-        problems=(errors.SqlRefused, errors.SqlInvalid, errors.PositionUnknown)),
+        problems=(errors.SqlRefused, errors.SqlInvalid, errors.PositionUnknown, errors.PositionAhead)),
     Row("GET", "/api/v1/sql/questions", "read", questions, answer=Page),
     Row("GET", "/api/v1/report", "read", report, ReportQuery, heavy=True, also=_HTML),
     Row("GET", "/api/v1/report/compare", "read", compare, CompareQuery, heavy=True,

@@ -3,10 +3,16 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import httpx
 import pytest
 
-from domain.bounds import SQL_BYTES_MAX, SQL_ROWS_MAX, SQL_TEXT_BYTES_MAX, SQL_WALL_S_MAX
+from commands.api.copies import Copies
+from commands.home import Home
+from commands.wiring import Runtime
+from domain import errors
+from domain.bounds import SQL_BYTES_MAX, SQL_COPY_S, SQL_ROWS_MAX, SQL_TEXT_BYTES_MAX, SQL_WALL_S_MAX
 from tests.api.both import Both
 from tests.api.serving import Served
 
@@ -135,3 +141,53 @@ def test_a_question_without_end_is_ended_and_others_are_answered_meanwhile(both:
         status, code, _ = asking.result()
         assert (status, code) == (403, "sql.refused")
         assert time.monotonic() - begin_s >= SQL_WALL_S_MAX * 0.5
+
+
+def counted(client: httpx.Client, **body: object) -> int:
+    answer = client.post("/api/v1/sql", json={"query": "SELECT count(*) FROM events"} | body)
+    return int(answer.raise_for_status().json()["rows"][0][0])
+
+
+def test_who_writes_sees_it_at_once_however_fresh_the_shared_copy_is(fed: Served) -> None:
+    with fed.client("admin") as client:
+        for _ in range(10):
+            counted(client)
+            task = {"kind": "k", "source": "s", "payload": {"objective": "x"}}
+            position = client.post("/api/v1/tasks", json=task).raise_for_status().json()["position"]
+            assert counted(client) >= position
+
+
+def test_what_others_wrote_is_seen_where_it_is_asked_for_and_a_moment_later_anyway(fed: Served) -> None:
+    with fed.client("admin") as client, fed.client("operate") as other:
+        for wanted in (True, False):
+            counted(client)
+            task = {"kind": "k", "source": "s", "payload": {"objective": "x"}}
+            position = other.post("/api/v1/tasks", json=task).raise_for_status().json()["position"]
+            if wanted:
+                assert counted(client, min_position=position) >= position
+            else:
+                time.sleep(SQL_COPY_S)
+                assert counted(client) >= position
+        ahead = client.post("/api/v1/sql", json={"query": "SELECT 1", "min_position": 10_000})
+        assert (ahead.status_code, ahead.json()["code"]) == (409, "log.position_ahead")
+
+
+def test_copies_are_shared_and_none_is_left(fed: Served, tmp_path: Path) -> None:
+    runtime = Runtime(Home(fed.folder / ".rt", None, fed.folder), "test")
+    made: list[Path] = []
+    copies = Copies()
+    with copies.copied(runtime, 0) as (first, _), copies.copied(runtime, 0) as (second, _):
+        assert first == second
+        made.append(first)
+    with copies.copied(runtime, 0) as (third, _):
+        assert third == made[0], "a moment later it is still the same"
+    time.sleep(2 * SQL_COPY_S)
+    assert not made[0].exists()
+    with copies.copied(runtime, 0) as (fourth, _):
+        made.append(fourth)
+    copies.close()
+    assert not made[1].exists()
+    with pytest.raises(errors.HomeNotFound), copies.copied(Runtime(Home(tmp_path, None, tmp_path), "test"), 0):
+        pass
+    copies.close()
+    runtime.close()
