@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from commands.api.copies import Copies
+from commands.api import copies
 from commands.home import Home
 from commands.wiring import Runtime
 from domain import errors
 from domain.bounds import SQL_BYTES_MAX, SQL_COPY_S, SQL_ROWS_MAX, SQL_TEXT_BYTES_MAX, SQL_WALL_S_MAX
 from tests.api.both import Both
-from tests.api.serving import Served
+from tests.api.serving import Served, until
 
 
 @pytest.fixture(scope="module")
@@ -172,22 +172,21 @@ def test_what_others_wrote_is_seen_where_it_is_asked_for_and_a_moment_later_anyw
         assert (ahead.status_code, ahead.json()["code"]) == (409, "log.position_ahead")
 
 
-def test_copies_are_shared_and_none_is_left(fed: Served, tmp_path: Path) -> None:
+def test_copies_are_shared_and_none_is_left(fed: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = Runtime(Home(fed.folder / ".rt", None, fed.folder), "test")
-    made: list[Path] = []
-    copies = Copies()
-    with copies.copied(runtime, 0) as (first, _), copies.copied(runtime, 0) as (second, _):
+    found = copies.Copies()
+    monkeypatch.setattr(copies, "SQL_COPY_S", 600.0)
+    with found.copied(runtime, 0) as (first, _), found.copied(runtime, 0) as (second, _):
         assert first == second
-        made.append(first)
-    with copies.copied(runtime, 0) as (third, _):
-        assert third == made[0], "a moment later it is still the same"
-    time.sleep(2 * SQL_COPY_S)
-    assert not made[0].exists()
-    with copies.copied(runtime, 0) as (fourth, _):
-        made.append(fourth)
-    copies.close()
-    assert not made[1].exists()
-    with pytest.raises(errors.HomeNotFound), copies.copied(Runtime(Home(tmp_path, None, tmp_path), "test"), 0):
+    with found.copied(runtime, 0) as (third, _):
+        assert third == first, "a moment later it is still the same"
+    found.close()
+    assert not first.exists()
+    monkeypatch.setattr(copies, "SQL_COPY_S", 0.01)
+    with found.copied(runtime, 0) as (fourth, _):
+        assert fourth.exists()
+    until(lambda: not fourth.exists(), "it is kept")
+    with pytest.raises(errors.HomeNotFound), found.copied(Runtime(Home(tmp_path, None, tmp_path), "test"), 0):
         pass
-    copies.close()
+    found.close()
     runtime.close()
