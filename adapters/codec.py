@@ -1,6 +1,6 @@
 """Events to and from the bytes of the log. Topics are names from the registry; nothing is ever resolved by import."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -47,7 +47,8 @@ class Codec(Mapper[str]):
         self._registry = registry
         self._upcasts = upcasts
         self._topics = {kind: topic(kind) for kind in registry.values()}
-        self._current = {topic(kind): msgspec.json.Decoder(kind).decode for kind in registry.values()}
+        self._kinds = {topic(kind): kind for kind in registry.values()}
+        self._current: dict[str, Callable[[msgspec.Raw], Payload]] = {}  # made when they are needed: most never are
         self._encode = msgspec.json.Encoder().encode
         self._envelope = msgspec.json.Decoder(_Decoded).decode
 
@@ -60,7 +61,7 @@ class Codec(Mapper[str]):
         """The event in a row. Raises NewerLog for what only a newer rt knows, Corrupt for what nobody wrote."""
         try:
             state = self._envelope(row.state)
-            decode = self._current.get(row.topic)
+            decode = self._current.get(row.topic) or self._decoder(row.topic)
             data = decode(state.data) if decode else self._upcast(row, state.data)
         except (msgspec.DecodeError, KeyError) as problem:
             raise errors.Undecodable(position=row.position, topic=row.topic, why=str(problem)) from problem
@@ -75,6 +76,13 @@ class Codec(Mapper[str]):
             position=row.position,
             body=body,
         )
+
+    def _decoder(self, name: str) -> Callable[[msgspec.Raw], Payload] | None:
+        kind = self._kinds.get(name)
+        if kind is None:
+            return None
+        made = self._current[name] = msgspec.json.Decoder(kind).decode
+        return made
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:  # noqa: ANN401  # the library's signature
         """For the library: an event with what its own row type can hold."""

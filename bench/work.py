@@ -10,7 +10,7 @@ from adapters.log_sqlite import SqliteLog
 from bench import harness
 from bench.harness import Row
 from commands import home, taking_in
-from commands.following import Following
+from commands.follows import Follows
 from commands.making import Making
 from commands.scheduling import Scheduler
 from commands.sensing import Sensors
@@ -258,7 +258,7 @@ def _workflows(folder: Path) -> list[Row]:
     log = SqliteLog(harness.empty(folder / "workflows"), create=True)
     from adapters.redact import Secrets
 
-    log.followed_by(Following(lambda: config, lambda: Secrets(())))
+    log.followed_by(Follows(lambda: config, lambda: Secrets(())))
     doors = Workflows(config, folder)
     for at in range(1_000):
         context: dict[str, Any] = {"summary": f"goal {at}"}

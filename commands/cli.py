@@ -25,6 +25,10 @@ def main() -> None:
     invocation.tail = tail
     try:
         _refuse_old(arguments)
+        if _is_quick(arguments):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)  # all is written and closed: taking modules down one by one would take longer than the command
         status = _run(arguments)
     except Exception as problem:
         if invocation.debug and not (isinstance(problem, errors.RtError) or _is_usage(problem)):
@@ -39,13 +43,23 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _run(arguments: list[str]) -> object:
+def _is_quick(arguments: list[str]) -> bool:
+    """Carry out what people and programs say again and again: importing what reads options would take as long."""
     if arguments in (["status"], ["status", "--json"]) and invocation.tail is None:
-        # asked again and again, by people and programs: importing what reads options would take as long as the answer
         from commands import screen
 
         screen.show(as_json=len(arguments) > 1)
-        return 0
+        return True
+    if arguments[:1] == ["intake"]:
+        from commands import one_task
+
+        if one_task.is_plain(arguments[1:]):
+            one_task.take(arguments[1:])
+            return True
+    return False
+
+
+def _run(arguments: list[str]) -> object:
     from commands.app import build
 
     return build(_verb(arguments))(args=arguments, prog_name="rt", standalone_mode=False)

@@ -11,10 +11,10 @@ import msgspec
 
 from adapters.redact import Secrets
 from commands.cancel import canceled
+from commands.follows import TRIGGERS
 from commands.making import Making, accepted_from
 from commands.workflow_moves import feed, state_of
 from domain import errors, follow_ups, notify, outcome
-from domain.agent_events import ApprovalRequested, BudgetReached
 from domain.config import Config
 from domain.events import (
     Put,
@@ -40,7 +40,6 @@ from domain.workflow_events import WorkflowTaskDropped, WorkflowTaskEnded
 T = TypeVar("T")
 _What = Literal["message", "follow_up", "workflow_task"]
 _ENDS = (TaskCompleted, TaskFailed, TaskBlocked, TaskCanceled)
-_TRIGGERS = frozenset((*_ENDS, ApprovalRequested, BudgetReached, WorkflowTaskDropped))
 _STATUS: dict[type, Any] = {
     TaskCompleted: "completed",
     TaskFailed: "permanent_failure",
@@ -50,22 +49,18 @@ _STATUS: dict[type, Any] = {
 
 
 class Following:
-    """The follower of a home. The configuration is read when something happens that it could say anything about."""
+    """What follows in a home. The configuration is read when something happens that it could say anything about."""
 
     def __init__(self, config: Callable[[], Config], secrets: Callable[[], Secrets]) -> None:
         self._config = config
         self._secrets = secrets
-
-    def wants(self, put: Put) -> bool:
-        """See domain.ports.Follower."""
-        return any(type(event.data) in _TRIGGERS for event in put.events)
 
     def follow(self, view: LogView, put: Put) -> Put | None:
         """See domain.ports.Follower. What goes wrong here is recorded: it never holds up the end of a task."""
         first = put.events[0]
         making = Making(view, at_us=first.at_us, actor=first.actor, base=put.events)
         for at, event in enumerate(put.events):
-            if type(event.data) in _TRIGGERS:
+            if type(event.data) in TRIGGERS:
                 self._one(making, put, at, event)
         return making.put()
 

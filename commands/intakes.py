@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands import batches, documents, options, render
+from commands import batches, documents, one_task, options, render
 from commands.invocation import invocation
-from commands.taking_in import announce, check, take_in, take_in_many
+from commands.taking_in import announce, check, take_in_many
 from domain import errors
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def intake(  # the fields of a task
         content = _intake_payload(payload, goal)
         whole = {"kind": kind or ("command" if "argv" in content else "goal"), "source": source, "payload": content}
         if subject is None and "argv" in content:
-            subject = "".join(each if each.isprintable() else " " for each in " ".join(content["argv"]))[:200]
+            subject = one_task.subject(content["argv"])
     served, chosen = _served(runtime, profile, whole)
     extra = {
         "subject": subject,
@@ -66,29 +66,7 @@ def intake(  # the fields of a task
     }
     if isinstance(whole, dict):
         whole = whole | {name: value for name, value in extra.items() if value is not None}
-    accepted = check(runtime, whole, chosen)
-    announce(runtime)
-    taken = take_in(runtime, accepted)
-    runtime.close()
-    _queued(taken, accepted, as_json=as_json)
-
-
-def _queued(taken: "Taken", accepted: "Accepted", *, as_json: bool) -> None:
-    if as_json:
-        answer = {
-            "queued": True,
-            "task_id": taken.task,
-            "profile": accepted.event.profile,
-            "available_at": render.moment_us(accepted.event.due_at_us) if accepted.event.due_at_us else None,
-            "deduplicated": taken.deduplicated,
-            "ignored_keys": list(accepted.ignored_keys),
-            "position": taken.position,
-        }
-        render.document("rt.intake.v1", answer)
-        return
-    render.out(f"{'known' if taken.deduplicated else 'queued'}: task {taken.task[:8]} at position {taken.position}")
-    if accepted.ignored_keys:
-        render.note(f"ignored keys: {', '.join(accepted.ignored_keys)}")
+    one_task.queue(runtime, whole, chosen, as_json=as_json)
 
 
 def _served(runtime: "Runtime", profile: str | None, whole: object) -> "tuple[dict[str, Any], Chosen | None]":

@@ -80,9 +80,9 @@ class Runtime:
             return self._followed(SqliteLog(self.home.state))
 
     def _followed(self, log: "SqliteLog") -> "SqliteLog":
-        from commands.following import Following
+        from commands.follows import Follows
 
-        log.followed_by(Following(lambda: self.config, lambda: self.secrets))
+        log.followed_by(Follows(lambda: self.config, lambda: self.secrets))
         return log
 
     def create_log(self) -> "SqliteLog":

@@ -56,6 +56,13 @@ def test_a_dispatcher_loads_no_tables(home: Place, argv: tuple[str, ...]) -> Non
     assert not loaded(home, *argv) & HEAVY
 
 
+@pytest.mark.parametrize(
+    "argv", [("intake", DOCUMENT), ("intake", "--", "true"), ("intake", "--json", DOCUMENT)], ids=" ".join
+)
+def test_a_plain_intake_does_not_load_what_reads_options(home: Place, argv: tuple[str, ...]) -> None:
+    assert not loaded(home, *argv) & {"typer", "click", "rich", "asyncio"}
+
+
 def test_the_list_is_real(home: Place) -> None:
-    assert {"typer", "msgspec", "commands", "domain"} <= loaded(home, "intake", DOCUMENT)
+    assert {"typer", "msgspec", "commands", "domain"} <= loaded(home, "intake", DOCUMENT, "--source", "x")
     assert Path(home.folder).is_dir()

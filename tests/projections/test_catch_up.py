@@ -35,7 +35,7 @@ from projections.catch_up import Database, Projection
 from projections.tables import COLUMNS, TABLE_DOCS, UPDATES
 from tests.projections.histories import History
 
-OF_THE_LOG = {"log.loss_accepted.v1", "log.texts_erased.v1", "log.archived.v1"}
+OF_THE_LOG = {"log.loss_accepted.v1", "log.texts_erased.v1", "log.archived.v1", "log.measured.v1"}
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = st.lists(st.integers(0, 10**7), min_size=1, max_size=40)
 _RANDOM = random.Random(20)  # the same history each time
