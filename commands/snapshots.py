@@ -145,6 +145,9 @@ def position(runtime: Runtime, given: str, where: str = "--at") -> int:
     """The position that a number, a time or a snapshot's label means. Raises PositionUnknown, Invalid."""
     path = None if given.isdecimal() else labelled(runtime, given)
     if path is None:
+        if given.isidentifier():  # a word is neither a number nor a time
+            why = f"{given!r} is no position, no time, and the label of no snapshot"
+            raise errors.Invalid(where=where, why=why)
         return past.position(runtime, given, where)
     return int(_of_file(runtime, path, where)["position"])
 

@@ -39,6 +39,7 @@ def test_a_moment_that_is_none_is_refused(place: Place) -> None:
     ):
         done = place.rt("status", "--at", moment, "--json")
         assert (done.code, done.error["code"]) == (code, name), moment
+    assert "the label of no snapshot" in place.rt("status", "--at", "nolabel").errors
     done = place.rt("status", "--at", "1", "--watch", "--json")
     assert (done.code, done.error["code"]) == (2, "rt.invalid")
 
