@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 def at(runtime: "Runtime", run: str, wanted: Wanted) -> Moment:
     """The run at the wanted event. Raises PositionUnknown for a decision that it did not make, or before it began."""
+    generation = runtime.states.generation()
     known = before(runtime, run, wanted)
     if known.position:
         known = known._replace(number=runtime.readable.count_run_events(run, known.position))
     events = runtime.readable.run_events(run, bodies=True, after=known.position)
     try:
-        return _moment(runtime, run, wanted, known, events)
+        return _moment(runtime, run, wanted, known, events, generation)
     except errors.PositionUnknown:
         if not known.position:
             raise
         # it says from where to where the whole run lies
-        return _moment(runtime, run, wanted, Before(), runtime.readable.run_events(run, bodies=True))
+        events = runtime.readable.run_events(run, bodies=True)
+        return _moment(runtime, run, wanted, Before(), events, generation)
 
 
 def from_there(runtime: "Runtime", run: str, wanted: Wanted) -> tuple[Before, list[Recorded], Moment]:
@@ -36,11 +38,12 @@ def from_there(runtime: "Runtime", run: str, wanted: Wanted) -> tuple[Before, li
 
     Raises PositionUnknown, as `at`.
     """
+    generation = runtime.states.generation()
     known = before(runtime, run, wanted)
     events = list(runtime.readable.run_events(run, bodies=True, after=known.position))
     if known.position and (not events or _is_derived(events[0])):
         known, events = Before(), list(runtime.readable.run_events(run, bodies=True))
-    return known, events, _moment(runtime, run, wanted, known, events)
+    return known, events, _moment(runtime, run, wanted, known, events, generation)
 
 
 def before(runtime: "Runtime", run: str, wanted: Wanted) -> Before:
@@ -57,8 +60,15 @@ def before(runtime: "Runtime", run: str, wanted: Wanted) -> Before:
     return Before() if kept is None else Before(kept.mark.position, kept.state)
 
 
-def _moment(runtime: "Runtime", run: str, wanted: Wanted, known: Before, events: Iterable[Recorded]) -> Moment:
-    generation = runtime.states.generation()  # before anything is read: what is erased meanwhile is not kept
+def _moment(
+    runtime: "Runtime",
+    run: str,
+    wanted: Wanted,
+    known: Before,
+    events: Iterable[Recorded],
+    generation: frozenset[str],
+) -> Moment:
+    """`generation` was asked for before anything was read: what is erased meanwhile is not kept."""
     kept: list[tuple[int, Run]] = []
     with closing(_kept(moments(events, known), kept)) as told:
         found = moment(told, wanted, run)

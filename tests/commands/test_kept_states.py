@@ -1,11 +1,17 @@
 """A long run is looked at from states that are kept: the same is said, only sooner, and nothing outlives an erasure."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commands import run_moments
+from commands.home import Home
+from commands.wiring import Runtime
+from domain.events import Recorded
+from replays.states import Wanted
 from tests.commands.place import Place
 from tests.telling import RUN, told, watched
 
@@ -54,3 +60,24 @@ def test_a_moment_that_is_none_is_refused_as_without_them(long: Place) -> None:
     first = [long.rt("replay", RUN, "--at", each, "--json").error for each in wrong]
     looked(long)
     assert [long.rt("replay", RUN, "--at", each, "--json").error for each in wrong] == first
+
+
+@pytest.mark.parametrize("look", [run_moments.at, run_moments.from_there])
+def test_what_is_erased_while_it_is_read_is_not_kept(
+    long: Place, look: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = Runtime(Home(long.state, None, long.folder), "test")
+    read = runtime.readable.run_events
+
+    def and_then_erased(run: str, *, bodies: bool, after: int = 0) -> Iterator[Recorded]:
+        found = list(read(run, bodies=bodies, after=after))
+        runtime.states.forget()  # as an erasure by another process does
+        return iter(found)
+
+    monkeypatch.setattr(runtime.readable, "run_events", and_then_erased)
+    look(runtime, RUN, Wanted(position=3_000))
+    assert kept(long) == []
+    monkeypatch.undo()
+    look(runtime, RUN, Wanted(position=3_000))
+    assert kept(long)
+    runtime.close()
