@@ -123,6 +123,8 @@ def _carry_out(  # what goes, why, and how it is asked for
         runtime.log.bulk(lambda writer: sealed.clear_leftover(writer, runtime.home.state))  # it holds outputs too
         runtime.log.bulk(lambda writer: erasure.erase(writer, targets))
         forget_tables(runtime.home.state)
+    elif targets and not dry_run and rule in ("run", "task"):
+        forget_tables(runtime.home.state)  # asked again: an erasure that was killed may have left them
     runtime.close()
     if as_json:
         answer = {"erased": done, "runs": len(targets), "position": position} | found._asdict()

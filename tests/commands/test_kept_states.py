@@ -50,6 +50,10 @@ def test_an_erasure_takes_them_with_it(long: Place) -> None:
     assert any(b"words-of-it" in each.read_bytes() for each in kept(long))
     long.ok("erase", RUN, "--reason", "asked for", "--yes")
     assert kept(long) == []
+    left = next((long.state / "states").iterdir()) / "left"
+    left.write_bytes(b"words-of-it")  # as a kill in the middle of an erasure would leave it
+    long.ok("erase", RUN, "--reason", "asked again", "--yes")
+    assert kept(long) == []
     done = long.rt("replay", RUN, "--at", "3000", "--json")
     assert (done.code, done.error["code"], "were erased" in done.errors) == (2, "rt.invalid", True)
     assert kept(long) == [], "what is erased is no state that could be kept"
