@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Sequence
+from hashlib import sha256
 
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
@@ -10,6 +11,7 @@ from adapters.log_schema import (
     CHILDREN,
     COLUMNS,
     GENESIS,
+    INDEXED,
     INSERT,
     NOUNS,
     NOUNS_DUE,
@@ -24,7 +26,7 @@ from adapters.log_schema import (
 from domain import errors
 from domain.bounds import BLOB_BYTES_MAX
 from domain.events import Put, Recorded, Text, hydrated
-from domain.ids import DISPATCH, text_of
+from domain.ids import DISPATCH
 from domain.ports import Appended, Follower, Work
 from domain.stream_index import Noun
 from domain.task import Task, fold
@@ -219,7 +221,7 @@ class Batch:
         rows: list[_Stored] = []
         after: dict[str, int] = {}
         for event in put.events:
-            stream, version = event.stream, event.version
+            stream, version, cause = event.stream, event.version, event.caused_by
             if stream in after:
                 assert after[stream] == version - 1, "versions of a put follow each other"
             else:
@@ -227,7 +229,8 @@ class Batch:
             after[stream] = version
             name, state = encode(event)
             position += 1
-            cause = event.caused_by if event.caused_by >= 0 else position + event.caused_by
+            if cause < 0:
+                cause += position
             prev = link(prev, position, stream, version, name, cause, state)
             rows.append((position, stream, version, name, cause, state, prev))
         for stream, version in put.fence.items():
@@ -251,9 +254,10 @@ class Batch:
         for position, event in enumerate(put.events, first):
             if event.body is not None:
                 self._bodies.append((position, *pack(event.body)))
-            else:
+            elif type(event.data) in INDEXED:
                 self._index.add(event, position)
         for blob in put.blobs:
-            sha256 = text_of(blob.content).sha256
-            self._blobs.append((blob.scope, sha256, len(blob.content), *pack(blob.content)))
-        self._salts += put.salts.items()
+            content = blob.content
+            self._blobs.append((blob.scope, sha256(content).hexdigest(), len(content), *pack(content)))
+        if put.salts:
+            self._salts += put.salts.items()

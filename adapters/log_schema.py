@@ -75,6 +75,7 @@ _TASKS = frozenset(TaskEvent.__args__)
 _NOUNS = frozenset(
     each for kind in (ScheduleEvent, WorkflowEvent, OutboxEvent, SensorEvent, AdapterEvent) for each in kind.__args__
 )
+INDEXED = _TASKS | _NOUNS | {RunFinished}  # events that may change the index
 
 
 class IndexRows:
@@ -101,27 +102,27 @@ class IndexRows:
             self._ended[event.stream] = (data.state, event.stream)
 
     def _add_task(self, event: Recorded, position: int) -> None:
-        data = event.data
+        data, task = event.data, event.stream
         if isinstance(data, TaskPrioritized):
-            self._moved[event.stream] = (data.priority, event.stream)
+            self._moved[task] = (data.priority, task)
             return
         if isinstance(data, TaskEdited):
-            self._edited[event.stream] = (data.profile, event.stream)
+            self._edited[task] = (data.profile, task)
             return
         change = index_change(data)
         if change is None:
             return
+        status = change.status.value  # a plain text: sqlite3 looks long for how to store a subclass
         ready = 0 if change.status not in CLAIMABLE else 2 if change.due_at_us else 1
         if isinstance(data, TaskQueued):
             if data.expires_us:
                 self._add_noun(event, position)
             wanted = (data.priority, change.due_at_us, data.thread, data.profile, data.parent_run)
-            self._tasks.append((position, event.stream, change.status, ready, *wanted))
+            self._tasks.append((position, task, status, ready, *wanted))
             return
         if isinstance(data, TaskClaimed) and not data.resumed:
-            self._runs.append((position, data.run, event.stream))
-        row = (change.status, ready, change.due_at_us, change.run, change.dispatcher, event.stream)
-        self._changed[event.stream] = row
+            self._runs.append((position, data.run, task))
+        self._changed[task] = (status, ready, change.due_at_us, change.run, change.dispatcher, task)
 
     def _add_noun(self, event: Recorded, position: int) -> None:
         found = stream_index.change(event.data)

@@ -56,6 +56,10 @@ class Secrets:
         """A redactor for one stream of bytes."""
         return StreamRedactor(self)
 
+    def within(self, data: bytes) -> bool:
+        """Whether it holds one of them."""
+        return self.find is not None and bool(self.find.find_matches_as_indexes(data))
+
     def text(self, text: str) -> str:
         """A whole text without the secrets."""
         if self.find is None:

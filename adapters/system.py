@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -22,12 +23,27 @@ class SystemClock:
         return time.monotonic()
 
 
-class RandomIds:
-    """See domain.ports.Ids."""
+_TICK_NS = 50_000
+_TICKS = 1 << 32  # two and a half days: then the first digits come round again
+
+
+class OrderedIds:
+    """See domain.ports.Ids. Ids made one after the other lie side by side in an index, yet few digits tell them apart.
+
+    A UUIDv8 (RFC 9562, 5.8): 32 bits that count ticks of 50 µs, and 88 random ones. A UUIDv7 spends 48 bits on its
+    time, of which the first 32 stay the same for a minute. Thread-safe; within a process no two share a tick.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
 
     def new(self) -> str:
         """See domain.ports.Ids."""
-        return uuid.uuid4().hex
+        with self._lock:
+            tick = self._last = max(self._last + 1, time.time_ns() // _TICK_NS)
+        rest = os.urandom(11).hex()
+        return f"{tick % _TICKS:08x}{rest[:4]}8{rest[4:7]}8{rest[7:]}"  # the two 8 are version and variant
 
     def salt(self) -> bytes:
         """See domain.ports.Ids."""
@@ -35,7 +51,7 @@ class RandomIds:
 
 
 class CountedIds:
-    """Ids that count: for tests and the simulator. Valid UUIDv4s all the same."""
+    """Ids that count: for tests and the simulator. Valid UUIDs all the same."""
 
     def __init__(self, first: int = 1) -> None:
         self._next = first

@@ -44,7 +44,7 @@ class Teller:
     def queued(self, adapter: str = "") -> tuple[str, Put]:
         """A task is taken in."""
         number = next(self._count)
-        name = f"{number:08x}{hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()[:24]}"
+        name = _id(number)
         payload = {"argv": ["/usr/bin/make", "check", f"PART={number}"], "cwd": "/srv/project"}
         document = {
             "kind": "command",
@@ -61,7 +61,7 @@ class Teller:
         """A dispatcher claims it."""
         state = task.fold(list(queued.events))
         assert state is not None
-        run = state.task[::-1]
+        run = _id(next(self._count))
         data = task.claim(state, run=run, dispatcher=self.dispatcher)
         event = self._event(state.task, 2, f"system:{self.dispatcher}", data, state.task)
         return claimed(event), self._told(Put(events=(event,)))
@@ -138,6 +138,11 @@ class Teller:
     def _now(self) -> int:
         self._at_us += self.step_us
         return self._at_us
+
+
+def _id(number: int) -> str:
+    """As the real ones: what comes first tells them apart and grows, the rest looks random."""
+    return f"{number:08x}{hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()[:24]}"
 
 
 def store(log: SqliteLog, puts: Sequence[Put]) -> None:

@@ -26,7 +26,7 @@ class Follows:
 
     def wants(self, put: Put) -> bool:
         """See domain.ports.Follower."""
-        return any(type(event.data) in TRIGGERS for event in put.events)
+        return not TRIGGERS.isdisjoint([type(event.data) for event in put.events])
 
     def follow(self, view: LogView, put: Put) -> Put | None:
         """See domain.ports.Follower."""

@@ -38,8 +38,8 @@ def check(runtime: Runtime, document: object, chosen: Chosen | None = None, *, r
 
 def check_secrets(runtime: Runtime, stored: bytes, event: TaskQueued | TaskEdited) -> None:
     """Refuse a task that holds the value of a registered secret. Raises Invalid."""
-    text = stored.decode() + "\n" + msgspec.json.encode(event).decode()
-    if runtime.secrets.text(text) != text:
+    secrets = runtime.secrets
+    if secrets.find is not None and (secrets.within(stored) or secrets.within(msgspec.json.encode(event))):
         why = "contains the value of a registered secret; name the variable in the adapter's inherit_env instead"
         raise errors.Invalid(where="task", why=why)
 
@@ -71,8 +71,7 @@ def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Ta
             )
         if thread:
             made.append(_message(view, runtime, accepted, task, at_us, -len(made)))
-        texts = [accepted.payload, *accepted.texts]
-        return Put(events=tuple(made), blobs=tuple(Blob(task, text) for text in texts))
+        return Put(events=tuple(made), blobs=_blobs(task, accepted))
 
     result = runtime.log.append([work])[0]
     if isinstance(result, errors.StreamConflict) and accepted.key:
@@ -109,14 +108,14 @@ def take_in_many(
     results = runtime.log.append(works)
     found: list[Taken | errors.RtError] = []
     for task, accepted, result in zip(tasks, given, results, strict=True):
-        if isinstance(result, errors.StreamConflict) and accepted.key:
+        if not isinstance(result, Exception):
+            found.append(Taken(task, accepted, deduplicated=False, position=result[-1]))
+        elif isinstance(result, errors.StreamConflict) and accepted.key:
             found.append(_or_error(runtime, task, accepted))
         elif isinstance(result, errors.RtError):
             found.append(result)
-        elif isinstance(result, Exception):
-            raise result
         else:
-            found.append(Taken(task, accepted, deduplicated=False, position=result[-1]))
+            raise result
     return found
 
 
@@ -136,12 +135,16 @@ def _work(runtime: Runtime, accepted: Accepted, task: str, at_us: int) -> Work:
         made = [Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=event, correlation=task)]
         if accepted.event.thread:
             made.append(_message(view, runtime, accepted, task, at_us, -1))
-        return Put(events=tuple(made), blobs=tuple(Blob(task, text) for text in (accepted.payload, *accepted.texts)))
+        return Put(events=tuple(made), blobs=_blobs(task, accepted))
 
     if not plain:
         return work
     event = Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=accepted.event, correlation=task)
-    return Put(events=(event,), blobs=tuple(Blob(task, text) for text in (accepted.payload, *accepted.texts)))
+    return Put(events=(event,), blobs=_blobs(task, accepted))
+
+
+def _blobs(task: str, accepted: Accepted) -> tuple[Blob, ...]:
+    return (Blob(task, accepted.payload), *[Blob(task, text) for text in accepted.texts])
 
 
 def _together(

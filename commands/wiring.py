@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.log_reader import LogReader
-from adapters.system import DiskFiles, FileLocks, RandomIds, SystemClock, SystemEnvironment
+from adapters.system import DiskFiles, FileLocks, OrderedIds, SystemClock, SystemEnvironment
 from commands import home as homes
 from domain import errors
 
@@ -31,7 +31,7 @@ class Runtime:
     def __init__(self, home: homes.Home, actor: str | None) -> None:
         self.home = home
         self.clock = SystemClock()
-        self.ids = RandomIds()
+        self.ids = OrderedIds()
         self.environment = SystemEnvironment()
         self.files = DiskFiles()
         self.liveness = FileLocks(home.state / "dispatchers")

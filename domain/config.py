@@ -199,7 +199,8 @@ def runs_as(config: Config, adapter: str, profile: str) -> str:
     """The adapter that runs a task: the one that it asks for, else its profile's, else the default."""
     if adapter:
         return adapter
-    found = (PROFILES | config.profiles).get(profile or config.default_profile)
+    name = profile or config.default_profile
+    found = config.profiles.get(name) or PROFILES.get(name)
     if found is None:
         return config.default_adapter
     return AGENT if found.program != "one_shot" else found.adapter or config.default_adapter

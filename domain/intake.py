@@ -1,5 +1,6 @@
 """Work coming in: a document is checked whole, then becomes one event and one stored text."""
 
+import contextlib
 import json
 import math
 import re
@@ -45,6 +46,9 @@ class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
     allow_fallback: bool = True
 
 
+_FIELDS = frozenset(TaskInput.__struct_fields__)
+
+
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """What an intake stores: the event and the text that it names."""
 
@@ -60,13 +64,15 @@ def parse_json(text: str, where: str) -> object:
     if len(text) > bounds.DOCUMENT_BYTES_MAX:
         raise errors.Invalid(where=where, why=f"{len(text)} characters; at most {bounds.DOCUMENT_BYTES_MAX}")
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_not_a_number)
+        if _is_plain(text):
+            with contextlib.suppress(_LargeNumberError):
+                return _PLAIN.decode(text)
+        value = _ANY.decode(text)
     except RecursionError:
         raise errors.Invalid(where=where, why=f"nested deeper than {bounds.JSON_DEPTH_MAX}") from None
     except ValueError as problem:
         raise errors.Invalid(where=where, why=f"not JSON: {problem}") from None
-    if not _is_plain(text):
-        check_json(value, where)
+    check_json(value, where)
     return value
 
 
@@ -85,17 +91,41 @@ def _not_a_number(text: str) -> NoReturn:
     raise ValueError(message)
 
 
+class _LargeNumberError(Exception):
+    """Whether this number may be stored has to be looked at."""
+
+
+def _small_integer(text: str) -> int:
+    if len(text) > 18:  # noqa: PLR2004  # fewer digits fit into 64 bits
+        raise _LargeNumberError
+    return int(text)
+
+
+def _small_float(text: str) -> float:
+    if "e" in text or "E" in text or len(text) > 300:  # noqa: PLR2004  # fewer digits fit into a double
+        raise _LargeNumberError
+    return float(text)
+
+
+_ANY = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_not_a_number)
+_PLAIN = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_not_a_number, parse_int=_small_integer, parse_float=_small_float
+)
+
+
 def check_json(value: object, where: str) -> None:
     """What every value of a document must be: bounded in depth, storable. Raises Invalid naming where it is not."""
     _check(value, where, bounds.JSON_DEPTH_MAX)
 
 
-# spellings of what `_check` refuses; a text without them, and with few brackets, holds nothing of it
-_SUSPECT = re.compile(r"\\u|\x00|[\ud800-\udfff]|[0-9]{18}|[0-9][eE]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def _is_plain(text: str) -> bool:
-    return text.count("{") + text.count("[") <= bounds.JSON_DEPTH_MAX and _SUSPECT.search(text) is None
+    """Whether it can hold nothing that `_check` refuses, but for numbers."""
+    if text.count("{") + text.count("[") > bounds.JSON_DEPTH_MAX or "\\u" in text:
+        return False
+    return text.isascii() or _SURROGATE.search(text) is None
 
 
 def _check(value: object, where: str, depth: int) -> None:  # noqa: C901  # one arm a kind of value
@@ -167,7 +197,7 @@ def accept(
         expires_us=now_us + int(task.queue_max_wait_seconds * 1_000_000) if task.queue_max_wait_seconds else 0,
         own_adapter_only=not task.allow_fallback,
     )
-    ignored = tuple(sorted(set(document) - set(TaskInput.__struct_fields__)))
+    ignored = () if document.keys() <= _FIELDS else tuple(sorted(document.keys() - _FIELDS))
     texts: tuple[bytes, ...] = (_message(task),) if task.thread else ()
     if chosen is not None:
         texts += chosen.texts
@@ -179,9 +209,8 @@ def _adapter(task: TaskInput, config: Config) -> str:
     adapter, profile = task.requested_adapter or "", task.requested_profile or ""
     if adapter and adapter not in (BUILT_IN, AGENT) and adapter not in config.adapters:
         raise errors.UnknownAdapter(name=adapter, known=", ".join([BUILT_IN, AGENT, *config.adapters]))
-    known = PROFILES | config.profiles
-    if profile and profile not in known:
-        raise errors.UnknownProfile(name=profile, known=", ".join(known))
+    if profile and profile not in config.profiles and profile not in PROFILES:
+        raise errors.UnknownProfile(name=profile, known=", ".join(PROFILES | config.profiles))
     return runs_as(config, adapter, profile)
 
 
@@ -259,7 +288,7 @@ def _check_files(files: object) -> None:
             found = msgspec.convert(each, File)
         except msgspec.ValidationError as problem:
             raise errors.Invalid(where=f"task.payload.files[{at}]", why=str(problem)) from None
-        if len(found.content.encode("utf-8", "surrogatepass")) > bounds.FILE_BYTES_MAX:
+        if _is_longer(found.content, bounds.FILE_BYTES_MAX):
             raise errors.Invalid(where=f"task.payload.files[{at}]", why=f"more than {bounds.FILE_BYTES_MAX} bytes")
 
 
@@ -282,10 +311,15 @@ def _check_argv(argv: object, where: str, *, empty_allowed: bool) -> None:
     for at, argument in enumerate(argv):
         if not isinstance(argument, str):
             raise errors.Invalid(where=f"{where}[{at}]", why=f"expected a string, got {type(argument).__name__}")
-        if len(argument.encode("utf-8", "surrogatepass")) > bounds.ARGUMENT_BYTES_MAX:
+        if _is_longer(argument, bounds.ARGUMENT_BYTES_MAX):
             raise errors.Invalid(where=f"{where}[{at}]", why=f"more than {bounds.ARGUMENT_BYTES_MAX} bytes")
     if argv and not argv[0] and not empty_allowed:
         raise errors.Invalid(where=f"{where}[0]", why="the command is empty")
+
+
+def _is_longer(text: str, bytes_max: int) -> bool:
+    """Whether it has more bytes as UTF-8, of which a character takes at most four."""
+    return len(text) > bytes_max // 4 and len(text.encode("utf-8", "surrogatepass")) > bytes_max
 
 
 def invalid(problem: msgspec.ValidationError, what: str) -> errors.Invalid:

@@ -42,7 +42,7 @@ class Ids(Protocol):
     """Where ids and salts come from."""
 
     def new(self) -> str:
-        """A UUIDv4 as 32 hex digits."""
+        """A UUID as 32 hex digits. Ids made one after the other differ in the first eight."""
         ...
 
     def salt(self) -> bytes:

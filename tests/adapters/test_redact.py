@@ -175,6 +175,16 @@ def test_two_streams_do_not_mix() -> None:
     assert one.feed(b"!") == b"hunte!"
 
 
+@given(st.sampled_from(AWKWARD), st.binary(max_size=20), st.binary(max_size=20))
+def test_that_a_secret_is_within_is_seen_without_taking_it_out(secret: str, before: bytes, after: bytes) -> None:
+    assert SECRETS.within(before + secret.encode() + after)
+
+
+def test_nothing_is_within_what_is_harmless_or_where_no_secret_is_known() -> None:
+    assert not SECRETS.within(b"nothing to see")
+    assert not Secrets(()).within(b"hunter22")
+
+
 def test_a_text_is_redacted_whole() -> None:
     assert SECRETS.text("pässwörd☃ für hunter22, später") == "[redacted] für [redacted], später"
     assert SECRETS.text("\ud800 stays") == "\ud800 stays"

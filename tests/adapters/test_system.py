@@ -1,5 +1,6 @@
 """Clock, ids, environment, files and liveness: each promise on the real one and on its fake."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from adapters.system import (
     FixedEnvironment,
     MemoryFiles,
     MemoryLocks,
-    RandomIds,
+    OrderedIds,
     SystemClock,
     SystemEnvironment,
 )
@@ -41,21 +42,49 @@ def test_monotonic_time_never_goes_back() -> None:
 # ids
 
 
-@pytest.fixture(params=[RandomIds, CountedIds])
+@pytest.fixture(params=[OrderedIds, CountedIds])
 def ids(request: pytest.FixtureRequest) -> Ids:
     made: Ids = request.param()
     return made
 
 
-def test_an_id_is_a_uuid4_in_hex(ids: Ids) -> None:
+def test_an_id_is_a_uuid_in_hex(ids: Ids) -> None:
     for _ in range(100):
         new = ids.new()
-        assert uuid.UUID(new).version == 4
+        assert uuid.UUID(new).variant == uuid.RFC_4122
         assert new == uuid.UUID(new).hex
 
 
 def test_no_id_comes_twice_not_even_as_a_prefix_of_eight(ids: Ids) -> None:
     assert len({ids.new()[:8] for _ in range(200)}) == 200
+
+
+def test_a_real_id_is_a_uuid_of_the_version_for_layouts_of_ones_own() -> None:
+    assert {uuid.UUID(OrderedIds().new()).version for _ in range(100)} == {8}
+
+
+def test_ids_sort_in_the_order_in_which_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", itertools.count(50_000 << 31, 20_000).__next__)  # faster than the ticks
+    ids = OrderedIds()
+    made = [ids.new() for _ in range(1000)]
+    assert made == sorted(made)
+
+
+def test_first_digits_come_round_again_and_stay_apart_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", itertools.count((1 << 32) * 50_000 - 200_000, 50_000).__next__)
+    ids = OrderedIds()
+    assert [ids.new()[:8] for _ in range(5)] == ["fffffffc", "fffffffd", "fffffffe", "ffffffff", "00000000"]
+
+
+def test_a_clock_that_jumps_back_makes_no_first_digits_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", iter([50_000_000, 0, 0]).__next__)
+    ids = OrderedIds()
+    assert len({ids.new()[:8] for _ in range(3)}) == 3
+
+
+def test_two_processes_at_the_same_moment_make_different_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    assert OrderedIds().new() != OrderedIds().new()
 
 
 def test_a_salt_has_sixteen_bytes_and_never_comes_twice(ids: Ids) -> None:

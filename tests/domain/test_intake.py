@@ -247,6 +247,10 @@ def test_in3_unknown_keys_are_listed_and_do_not_fail_the_intake() -> None:
         ('{"\\u0000": 1}', "NUL character"),
         ('{"a": 9223372036854775808}', "beyond 64 bits"),
         ('{"a": -9223372036854775808}', "beyond 64 bits"),
+        ('{"a": ' + "9" * 400 + ".5}", "beyond what a double holds"),
+        ('{"a": 1E+400}', "beyond what a double holds"),
+        ('{"a": "\ud800"}', "lone surrogate"),
+        ('{"a": "\0"}', "not JSON"),
         ('{"a": ' + "9" * 5001 + "}", "not JSON"),
         ("", "not JSON"),
         ("{", "not JSON"),
@@ -257,6 +261,17 @@ def test_in4_json_that_programs_read_differently_is_refused(text: str, rule: str
     with pytest.raises(errors.Invalid) as refusal:
         intake.parse_json(text, "task")
     assert rule in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "number", ["0", "-7", "1.5", "1e5", "2E-3", "9223372036854775807", "-9223372036854775807", "0." + "1" * 400]
+)
+@pytest.mark.parametrize("beside", ["x", "ü", "\\n", "\\u00fc"])
+def test_in4_numbers_that_can_be_stored_are_read_as_they_are(number: str, beside: str) -> None:
+    assert intake.parse_json(f'{{"a": {number}, "b": "{beside}"}}', "task") == {
+        "a": json.loads(number),
+        "b": json.loads(f'"{beside}"'),
+    }
 
 
 def test_in4_the_refusal_names_the_place() -> None:
