@@ -3,25 +3,20 @@
 What fails says which credential and why, and nothing that was read: neither in its text nor in what it was caused by.
 """
 
-import contextlib
 import os
-import re
-import selectors
 import shutil
-import signal
 import stat
-import subprocess
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
-from adapters.process_start import memory_file
+from adapters import own_children
+from adapters.process_start import memory_file, signal_name
 from domain import errors
-from domain.bounds import KILL_S_MAX, SECRET_BYTES_MAX, SECRET_BYTES_MIN
+from domain.bounds import SECRET_BYTES_MAX, SECRET_BYTES_MIN
 from domain.bundle import BASE_ENV
 from domain.env_file import ENV_FILE_BYTES_MAX, EnvFile, parse
 
@@ -30,7 +25,6 @@ CREDENTIAL_TIMEOUT_S_MAX: Final = 600.0
 CREDENTIAL_ID_CHARS_MAX: Final = 200
 CREDENTIAL_OUTPUT_BYTES_MAX: Final = 64 * 1024  # of the command; a value is smaller still
 CREDENTIALS_MAX: Final = 100  # references in one environment
-STARTS_MAX: Final = 3  # of a command that somebody kills: a dispatcher may take one that begins for a stray
 NAMED_CHARS_MAX: Final = 500  # of an id or a path in a message
 
 SUFFIX = "_CREDENTIAL"
@@ -77,7 +71,6 @@ class Hidden(Generic[_T]):
 _Found = Hidden[str] | str  # the value; or, in the open, why there is none
 _Read = Hidden[bytes] | str  # the same of bytes
 _MISSING = "there is no such file"
-_KILLED = "the command was killed"
 
 
 def references(env: Mapping[str, str]) -> dict[str, str]:
@@ -163,35 +156,36 @@ class CommandResolver(_Checked):
             argv = [path, *(each.replace("{id}", name) for each in rest)]
         else:
             argv = [path, *rest, name]
-        until_s = time.monotonic() + self._command.timeout_s
-        starts = (self._printed(argv, until_s) for _ in range(STARTS_MAX))
-        printed = next((each for each in starts if each != _KILLED), _KILLED)
+        printed = self._printed(argv)
         if isinstance(printed, str):
             return printed
         if self._command.answer == "json":
             return _from_json(printed.show())
         return _text(printed.show().partition(b"\n")[0].removesuffix(b"\r"))
 
-    def _printed(self, argv: list[str], until_s: float) -> _Read:
+    def _printed(self, argv: list[str]) -> _Read:
         given = b"" if self._stdin is None else _coded(self._stdin.show() + "\n")
+        timeout_s = self._command.timeout_s
         try:
             with os.fdopen(memory_file(given or b""), "rb") as stdin:
-                process = subprocess.Popen(  # noqa: S603  # starting what the configuration names is what this is for
-                    ["/bin/sh", "-c", _SCRIPT, "sh", *argv],
-                    stdin=stdin,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
+                done = own_children.run(
+                    argv,
+                    self._env.show(),
+                    timeout_s=timeout_s,
+                    out_max=CREDENTIAL_OUTPUT_BYTES_MAX,
                     cwd=self._command.cwd,
-                    env=self._env.show() | {"RT_CALL": "credential"},  # so that it is not taken for a stray of a call
-                    start_new_session=True,
+                    stdin=stdin.fileno(),
                 )
         except (OSError, ValueError) as problem:
             why = problem.strerror if isinstance(problem, OSError) else "an argument or a variable cannot be handed on"
             return f"the command could not be started: {why}"
-        try:
-            return _answer(process, until_s) or f"the command did not end within {self._command.timeout_s:g} s"
-        finally:
-            _end(process)
+        if done.is_cut:
+            return f"the command printed more than {CREDENTIAL_OUTPUT_BYTES_MAX} bytes"
+        if done.code is None:
+            return f"the command did not end within {timeout_s:g} s"
+        if done.code < 0:
+            return f"the command was killed by {signal_name(-done.code)}"
+        return f"the command ended with status {done.code}" if done.code else Hidden(done.out)
 
 
 def _unfit(secret: str, argv: tuple[str, ...]) -> str:
@@ -200,66 +194,6 @@ def _unfit(secret: str, argv: tuple[str, ...]) -> str:
     if len(secret) >= SECRET_BYTES_MIN and any(secret in each for each in argv):
         return "the master password stands in an argument, where every user of the machine can read it"
     return ""
-
-
-# The exit status comes by a pipe and not from the kernel, for a dispatcher collects whatever child of it has ended.
-# Only the shell holds that pipe, so that a grandchild cannot keep it open; in the end it kills its whole group.
-_SCRIPT = '"$@" 2>/dev/null; echo "$?" >&2; kill -KILL 0'
-_STATUS = re.compile(rb"(?:^|\n)(\d{1,3})\n$")  # what a shell has to say about signals may stand before it
-
-
-def _answer(process: "subprocess.Popen[bytes]", until_s: float) -> _Read | None:
-    """What the command printed until its end, within the bounds; None when it did not end."""
-    assert process.stdout is not None, "both are pipes"
-    assert process.stderr is not None, "both are pipes"
-    printed, status = Hidden(bytearray()), bytearray()
-    with process.stdout, process.stderr, selectors.DefaultSelector() as ready:
-        for pipe in (process.stdout, process.stderr):
-            os.set_blocking(pipe.fileno(), False)
-            ready.register(pipe, selectors.EVENT_READ)
-        ended = False
-        while not ended:
-            if time.monotonic() >= until_s:
-                return None
-            for key, _ in ready.select(until_s - time.monotonic()):
-                if key.fileobj is process.stderr:
-                    ended = not _drain(key.fd, status)
-                elif not _drain(key.fd, printed.show()):
-                    ready.unregister(process.stdout)
-            ended |= max(len(printed.show()), len(status)) > CREDENTIAL_OUTPUT_BYTES_MAX
-        _drain(process.stdout.fileno(), printed.show())  # both became ready in the same moment, and one was told
-    return _judged(printed, bytes(status))
-
-
-def _judged(printed: Hidden[bytearray], status: bytes) -> _Read:
-    if len(printed.show()) > CREDENTIAL_OUTPUT_BYTES_MAX:
-        return f"the command printed more than {CREDENTIAL_OUTPUT_BYTES_MAX} bytes"
-    code = _STATUS.search(status)
-    if code is None:
-        return _KILLED
-    return f"the command ended with status {int(code[1])}" if int(code[1]) else Hidden(bytes(printed.show()))
-
-
-def _drain(descriptor: int, into: bytearray) -> bool:
-    """Take what is there, up to one byte more than the bound; whether more may come."""
-    while len(into) <= CREDENTIAL_OUTPUT_BYTES_MAX:
-        try:
-            part = os.read(descriptor, CREDENTIAL_OUTPUT_BYTES_MAX + 1 - len(into))
-        except BlockingIOError:
-            return True
-        if not part:
-            return False
-        into += part
-    return True
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Leave nothing of the command's group."""
-    with contextlib.suppress(OSError):  # collected already: then its number may be somebody else's
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):  # in an uninterruptible sleep: the kernel ends it when it can
-        process.wait(KILL_S_MAX)
 
 
 class FileResolver(_Checked):

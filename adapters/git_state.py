@@ -6,10 +6,7 @@ value, since "unknown" is a fact about a workspace like any other.
 
 import hashlib
 import os
-import selectors
 import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,6 +26,7 @@ STATUS_LINES_MAX: Final = 2_000
 STATUS_LINE_CHARS_MAX: Final = 1_024
 DIFF_BYTES_MAX: Final = 256 * MIB  # of all changed files together, for the digest
 
+_LATE = "git did not answer in time"
 _OFF = {
     "core.fsmonitor": "false",  # a program, run at each status
     "core.hooksPath": "/dev/null",
@@ -102,7 +100,7 @@ class _Git:
         """How long there is left. Raises _Unknown when the time is over."""
         left_s = self._ends_s - time.monotonic()
         if left_s <= 0:
-            raise _Unknown(why="git did not answer in time")
+            raise _Unknown(why=_LATE)
         return left_s
 
     def switch_off(self, name: str) -> None:
@@ -111,34 +109,19 @@ class _Git:
 
     def ask(self, *arguments: str) -> _Answer:
         """Run one command. Raises _Unknown when it cannot be started or does not end in time."""
-        self.left_s()
         off = [each for name, value in self._off.items() for each in ("-c", f"{name}={value}")]
         argv = [self._program, "--no-pager", *off, *arguments]
-        with own_children.started(argv, _ENVIRONMENT | {"PATH": _path()}, cwd=self._folder) as process:
-            try:
-                out, error, is_cut = self._read(process)
-                code = process.wait(self.left_s()) if not is_cut else 0
-            except subprocess.TimeoutExpired:
-                raise _Unknown(why="git did not answer in time") from None
-            finally:
-                with suppress(ProcessLookupError):  # whoever it started goes with it
-                    os.killpg(process.pid, signal.SIGKILL)
-        return _Answer(code, out, error.decode("utf-8", "replace").strip(), is_cut)
-
-    def _read(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, bool]:
-        assert process.stdout is not None and process.stderr is not None, "both are pipes"  # noqa: PT018  # for mypy
-        out, error = bytearray(), bytearray()
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ, out)
-            selector.register(process.stderr, selectors.EVENT_READ, error)
-            while selector.get_map() and len(out) <= GIT_OUTPUT_BYTES_MAX:
-                for key, _ in selector.select(self.left_s()):
-                    chunk = os.read(key.fd, MIB)
-                    key.data.extend(chunk)
-                    if not chunk:
-                        selector.unregister(key.fileobj)
-                del error[GIT_ERROR_BYTES_MAX:]
-        return bytes(out[:GIT_OUTPUT_BYTES_MAX]), bytes(error), len(out) > GIT_OUTPUT_BYTES_MAX
+        done = own_children.run(
+            argv,
+            _ENVIRONMENT | {"PATH": _path()},
+            cwd=self._folder,
+            timeout_s=self.left_s(),
+            out_max=GIT_OUTPUT_BYTES_MAX,
+            errors_max=GIT_ERROR_BYTES_MAX,
+        )
+        if done.code is None and not done.is_cut:
+            raise _Unknown(why=_LATE)
+        return _Answer(done.code or 0, done.out, done.errors.decode("utf-8", "replace").strip(), done.is_cut)
 
 
 def workspace(folder: str, timeout_s: float = GIT_TIMEOUT_S) -> Workspace:

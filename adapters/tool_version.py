@@ -1,10 +1,6 @@
 """What a program says about its version."""
 
-import os
-import signal
-import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
 
 from adapters import own_children
 
@@ -15,12 +11,9 @@ def tool_version(program: str, environment: Mapping[str, str], timeout_s: float)
     """The first line of `PROGRAM --version`, at most 200 bytes of it; empty when it says nothing in time."""
     env = {name: environment[name] for name in ("PATH", "HOME") if name in environment}
     try:
-        with own_children.started([program, "--version"], env, errors=subprocess.DEVNULL) as process:
-            try:
-                printed, _ = process.communicate(timeout=timeout_s)
-            finally:
-                with suppress(ProcessLookupError):  # whoever it started goes with it
-                    os.killpg(process.pid, signal.SIGKILL)
-    except (OSError, subprocess.TimeoutExpired):
+        done = own_children.run([program, "--version"], env, timeout_s=timeout_s, out_max=_BYTES_MAX)
+    except (OSError, ValueError):
         return ""
-    return printed[:_BYTES_MAX].decode("utf-8", "replace").partition("\n")[0].strip()
+    if done.code is None and not done.is_cut:
+        return ""
+    return done.out[:_BYTES_MAX].decode("utf-8", "replace").partition("\n")[0].strip()

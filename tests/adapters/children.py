@@ -1,12 +1,14 @@
 """Python in a process of its own: for what must not happen to the process that runs the tests."""
 
 import os
+import select
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+GONE_S = 10.0  # what an end may take on a busy machine
 PRELUDE = """
 import json, os, sys
 from pathlib import Path
@@ -98,3 +100,15 @@ def shim(folder: Path) -> str:
     assert compiler, "these tests need a C compiler"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
     return str(library)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process ends by itself or has ended; a zombie that nobody collected has, too."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], GONE_S)[0])
+    finally:
+        os.close(descriptor)

@@ -758,11 +758,11 @@ def test_a_call_cannot_be_adopted_because_its_pipes_died_with_its_dispatcher() -
 def test_a_helper_of_the_dispatcher_is_nobodys_stray_and_keeps_its_exit_status() -> None:
     """Git and the like run beside calls: what ends or is ended there leaves them alone, and their zombies too."""
 
-    def helper(seconds: str) -> int:
-        with own_children.started(["/bin/sh", "-c", f"sleep {seconds}; exit 7"], {"PATH": "/usr/bin:/bin"}) as process:
-            return process.wait()
+    def helper(seconds: str) -> int | None:
+        argv = ["/bin/sh", "-c", f"sleep {seconds}; exit 7"]
+        return own_children.run(argv, {"PATH": "/usr/bin:/bin"}, timeout_s=10, out_max=0).code
 
-    async def story(shell: Shell) -> tuple[Exit, list[int]]:
+    async def story(shell: Shell) -> tuple[Exit, list[int | None]]:
         shell.start("sleep", "0.3")
         short, long = (asyncio.create_task(asyncio.to_thread(helper, each)) for each in ("0.1", "0.8"))
         ended = await shell.end()
