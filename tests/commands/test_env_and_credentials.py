@@ -21,6 +21,7 @@ CANARIES = {
     "command": "tok-canary-command-77aa",
     "file": "tok-canary-file-1d3b",
     "env": "tok-canary-env-c0de",
+    "keyring": "tok-canary-keyring-b1f8",
     "inherited": "tok-canary-inherited-04f1",
     "master": "tok-canary-master-e2e2",
 }
@@ -67,7 +68,20 @@ RESOLVERS = {
     "command": '[credentials]\nresolver = "command"\nargv = ["./keeper"]\nstdin_env = "MASTER"\ntimeout_s = 5\n',
     "file": '[credentials]\nresolver = "file"\nfolder = "keys"\n',
     "env": '[credentials]\nresolver = "env"\n',
+    "keyring": '[credentials]\nresolver = "keyring"\nservice = "of the agents"\ntimeout_s = 20\n',
 }
+KEYRING = """
+from keyring.backend import KeyringBackend
+
+class Keeper(KeyringBackend):
+    priority = 1
+
+    def get_password(self, service, name):
+        return {{("of the agents", "the-id"): {value!r}}}.get((service, name))
+
+    def set_password(self, service, name, password):
+        raise NotImplementedError
+"""
 SECRETS_AND_ALL = """
 import base64
 tokens = [value for name, value in os.environ.items() if "TOKEN" in name]
@@ -102,6 +116,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     (folder / "keys").mkdir(mode=0o700)
     (folder / "keys/the-id").write_text(CANARIES["file"] + "\n")
     (folder / "keys/the-id").chmod(0o600)
+    own_keyring(folder, tmp_path_factory.mktemp("keyring"))
     made.program("codex", SECRETS_AND_ALL)
     config(made)
     yield made
@@ -110,6 +125,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     for path, content in made.everything():
         for name, canary in CANARIES.items():
             assert canary.encode() not in content, (name, path)
+
+
+def own_keyring(home: Path, elsewhere: Path) -> None:
+    """A keyring that the real library finds as a user would tell it: by the file in the home."""
+    (elsewhere / "keepsake.py").write_text(KEYRING.format(value=CANARIES["keyring"]))
+    told = home / ".config/python_keyring/keyringrc.cfg"
+    told.parent.mkdir(parents=True)
+    told.write_text(f"[backend]\ndefault-keyring=keepsake.Keeper\nkeyring-path={elsewhere}\n")
 
 
 def keeper(bench: Bench, body: str) -> None:
@@ -215,7 +238,7 @@ def test_cr3_no_secret_stands_in_the_process_table(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("adapter", ["keyed", "script"])
-@pytest.mark.parametrize("resolver", ["command", "file", "env"])
+@pytest.mark.parametrize("resolver", ["command", "file", "env", "keyring"])
 def test_cr2_a_reference_is_resolved_and_leaves_the_environment(bench: Bench, resolver: str, adapter: str) -> None:
     """Section 20: the value under the name without the suffix, and no reference."""
     config(bench, resolver)
@@ -281,6 +304,17 @@ def test_a_file_that_others_may_read_is_no_credential(bench: Bench) -> None:
     run = bench.run(requested_adapter="keyed")
     path.chmod(0o600)
     assert run.one("run.refused").cause == "credential_failed"
+
+
+def test_what_the_keyring_does_not_hold_is_said(bench: Bench) -> None:
+    config(bench, "keyring")
+    text = (bench.folder / "rt.toml").read_text()
+    (bench.folder / "rt.toml").write_text(text.replace("of the agents", "of nobody"))
+    refused = bench.run(requested_adapter="keyed").one("run.refused")
+    assert (refused.cause, refused.message) == (
+        "credential_failed",
+        "adapters.keyed: credential 'the-id': the keyring has no such entry",
+    )
 
 
 def test_without_a_resolver_a_reference_is_refused(bench: Bench) -> None:
