@@ -11,13 +11,9 @@ from contextlib import closing, contextmanager, suppress
 from typing import Final, NamedTuple
 
 from domain import errors
-from domain.bounds import MIB, TIME_US_MAX
+from domain.bounds import LOOK_BYTES_MAX, MIB, SNAPSHOT_BYTES_MAX, TIME_US_MAX, TREE_DEPTH_MAX, TREE_ENTRIES_MAX
 from domain.managed_path import MISSING, BadPath, Place, Seen, components
 
-LOOK_BYTES_MAX: Final = 256 * MIB  # of one file that is digested
-SNAPSHOT_BYTES_MAX: Final = 1_024 * MIB  # of all files of one snapshot
-TREE_ENTRIES_MAX: Final = 20_000
-TREE_DEPTH_MAX: Final = 64
 HEAD_CHARS: Final = 4_000
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

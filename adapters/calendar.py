@@ -24,10 +24,9 @@ from typing import NamedTuple
 from cronsim import CronSim, CronSimError
 
 from domain import errors
-from domain.bounds import TIME_US_MAX
+from domain.bounds import CRON_CHARS_MAX, TIME_US_MAX
 
 SEARCH_DAYS = (2, 40, 400, 4_000, 20_000)  # how far the next slot is looked for: most are near, none beyond 54 years
-CRON_CHARS_MAX = 200
 
 _SECOND_US = 1_000_000
 _DAY_S = 86_400

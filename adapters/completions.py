@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-_LINE_BYTES_MAX = 1 << 20
+from domain.bounds import MODEL_LINE_BYTES_MAX
 
 
 class _Lines:
@@ -22,8 +22,8 @@ class _Lines:
         new: list[tuple[str, str]] = []
         self._rest += data
         if b"\n" not in data:  # a line that comes in many pieces is looked at once
-            if len(self._rest) > 2 * _LINE_BYTES_MAX:
-                del self._rest[:-_LINE_BYTES_MAX]
+            if len(self._rest) > 2 * MODEL_LINE_BYTES_MAX:
+                del self._rest[:-MODEL_LINE_BYTES_MAX]
             return new
         *lines, rest = bytes(self._rest).split(b"\n")
         self._rest = bytearray(rest)

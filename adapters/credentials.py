@@ -9,23 +9,26 @@ import stat
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
 from adapters import own_children
 from adapters.process_start import memory_file, signal_name
 from domain import errors
-from domain.bounds import SECRET_BYTES_MAX, SECRET_BYTES_MIN
+from domain.bounds import (
+    CREDENTIAL_ID_CHARS_MAX,
+    CREDENTIAL_NAMED_CHARS_MAX,
+    CREDENTIAL_OUTPUT_BYTES_MAX,
+    CREDENTIAL_S,
+    CREDENTIAL_S_MAX,
+    CREDENTIALS_MAX,
+    ENV_FILE_BYTES_MAX,
+    SECRET_BYTES_MAX,
+    SECRET_BYTES_MIN,
+)
 from domain.bundle import BASE_ENV
-from domain.env_file import ENV_FILE_BYTES_MAX, EnvFile, parse
-
-CREDENTIAL_TIMEOUT_S: Final = 15.0
-CREDENTIAL_TIMEOUT_S_MAX: Final = 600.0
-CREDENTIAL_ID_CHARS_MAX: Final = 200
-CREDENTIAL_OUTPUT_BYTES_MAX: Final = 64 * 1024  # of the command; a value is smaller still
-CREDENTIALS_MAX: Final = 100  # references in one environment
-NAMED_CHARS_MAX: Final = 500  # of an id or a path in a message
+from domain.env_file import EnvFile, parse
 
 SUFFIX = "_CREDENTIAL"
 
@@ -38,7 +41,7 @@ class CredentialProblem(Exception):  # an answer of the port, not an error that 
     """A credential gave no usable value, or a needed env file is not there. `named` is the id, or the path."""
 
     def __init__(self, named: str, why: str, cause: _Cause = "credential_failed") -> None:
-        super().__init__(f"{_WHAT[cause]} {named[:NAMED_CHARS_MAX]!r}: {why}")
+        super().__init__(f"{_WHAT[cause]} {named[:CREDENTIAL_NAMED_CHARS_MAX]!r}: {why}")
         self.cause: _Cause = cause
         self.named = named
 
@@ -132,7 +135,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     answer: Literal["json", "text"] = "json"  # an object with `value` or `password`; or the first line
     cwd: str = "/"
     inherit_env: tuple[str, ...] = ()  # beside the allow-list that every child gets
-    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=CREDENTIAL_TIMEOUT_S_MAX)] = CREDENTIAL_TIMEOUT_S
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=CREDENTIAL_S_MAX)] = CREDENTIAL_S
 
 
 class CommandResolver(_Checked):
@@ -235,7 +238,7 @@ class EnvResolver(_Checked):
 class KeyringResolver(_Checked):
     """The keyring of the desktop or the operating system: the passwords of one service, with ids as user names."""
 
-    def __init__(self, service: str, timeout_s: float = CREDENTIAL_TIMEOUT_S) -> None:
+    def __init__(self, service: str, timeout_s: float = CREDENTIAL_S) -> None:
         self._service = service
         self._timeout_s = timeout_s
 

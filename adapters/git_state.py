@@ -11,20 +11,20 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from adapters import own_children
 from adapters.artifacts import seen_at
-from domain.bounds import MIB
+from domain.bounds import (
+    GIT_DIFF_BYTES_MAX,
+    GIT_ERROR_BYTES_MAX,
+    GIT_FILTERS_MAX,
+    GIT_OUTPUT_BYTES_MAX,
+    GIT_S,
+    GIT_STATUS_LINE_CHARS_MAX,
+    GIT_STATUS_LINES_MAX,
+)
 from domain.managed_path import Workspace, below
-
-GIT_TIMEOUT_S: Final = 10.0
-GIT_OUTPUT_BYTES_MAX: Final = 16 * MIB
-GIT_ERROR_BYTES_MAX: Final = 4_096
-GIT_FILTERS_MAX: Final = 50
-STATUS_LINES_MAX: Final = 2_000
-STATUS_LINE_CHARS_MAX: Final = 1_024
-DIFF_BYTES_MAX: Final = 256 * MIB  # of all changed files together, for the digest
 
 _LATE = "git did not answer in time"
 _OFF = {
@@ -124,7 +124,7 @@ class _Git:
         return _Answer(done.code or 0, done.out, done.errors.decode("utf-8", "replace").strip(), done.is_cut)
 
 
-def workspace(folder: str, timeout_s: float = GIT_TIMEOUT_S) -> Workspace:
+def workspace(folder: str, timeout_s: float = GIT_S) -> Workspace:
     """What git says of a folder. Never raises; what could not be told is `unknown`, with the reason."""
     try:
         return _asked(folder, timeout_s)
@@ -196,7 +196,7 @@ def _state(git: _Git, root: str, repo_root: str) -> Workspace:
     records = answer.out.split(b"\0")[:-1]  # the last one is empty, or cut
     sha = next((record.split()[-1].decode() for record in records if record.startswith(b"# branch.oid ")), "")
     changes = [_change(record) for record in records if not record.startswith(b"# ")]
-    is_cut = answer.is_cut or len(changes) > STATUS_LINES_MAX
+    is_cut = answer.is_cut or len(changes) > GIT_STATUS_LINES_MAX
     digest, why = ("", "there are too many changes") if is_cut else _digest(git, repo_root, changes)
     return Workspace(
         kind="git",
@@ -204,7 +204,7 @@ def _state(git: _Git, root: str, repo_root: str) -> Workspace:
         repo_root=repo_root,
         sha="" if sha == "(initial)" else sha,
         dirty=bool(changes) or answer.is_cut,
-        status=tuple(_line(change) for change in changes[:STATUS_LINES_MAX]),
+        status=tuple(_line(change) for change in changes[:GIT_STATUS_LINES_MAX]),
         is_cut=is_cut,
         diff_sha256=digest,
         why=why,
@@ -222,7 +222,7 @@ def _change(record: bytes) -> _Change:
 
 
 def _line(change: _Change) -> str:
-    return f"{change.code} {change.path.decode('utf-8', 'replace')}"[:STATUS_LINE_CHARS_MAX]
+    return f"{change.code} {change.path.decode('utf-8', 'replace')}"[:GIT_STATUS_LINE_CHARS_MAX]
 
 
 def _digest(git: _Git, repo_root: str, changes: Sequence[_Change]) -> tuple[str, str]:
@@ -232,7 +232,7 @@ def _digest(git: _Git, repo_root: str, changes: Sequence[_Change]) -> tuple[str,
     """
     if not changes:
         return "", ""
-    whole, left = hashlib.sha256(), DIFF_BYTES_MAX
+    whole, left = hashlib.sha256(), GIT_DIFF_BYTES_MAX
     for change in changes:
         git.left_s()
         names = [name for name in os.fsdecode(change.path).split("/") if name]

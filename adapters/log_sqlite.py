@@ -27,13 +27,12 @@ from adapters.log_reader import BUSY_S, address, open_read_only
 from adapters.log_schema import COLUMNS, INDEX, INDEX_TABLES, SCHEMA, TABLES
 from adapters.sealed import SEALED_SCHEMA, is_sealed, open_views
 from domain import errors
+from domain.bounds import VERSIONS_KEPT_MAX
 from domain.ports import Appended, Follower, Work
 
 Answer = TypeVar("Answer")
 
 PRAGMAS = ("synchronous=FULL", "wal_autocheckpoint=1000", "recursive_triggers=ON", "trusted_schema=OFF")
-
-_VERSIONS_MAX = 20_000  # streams whose last version is remembered between appends
 
 
 class Pool(SQLiteConnectionPool):
@@ -223,7 +222,7 @@ class SqliteLog(ReadLog):
     def _known_versions(self, cursor: sqlite3.Cursor) -> dict[str, int]:
         """Last versions of streams from earlier appends, as long as no other connection has written since."""
         found = cursor.execute("PRAGMA data_version").fetchone()[0]
-        if found != self._versions_at or len(self._versions) > _VERSIONS_MAX:
+        if found != self._versions_at or len(self._versions) > VERSIONS_KEPT_MAX:
             self._versions.clear()
             self._versions_at = found
         return self._versions

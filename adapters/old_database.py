@@ -9,7 +9,7 @@ import msgspec
 
 from adapters.log_reader import address
 from domain import errors
-from domain.bounds import MIB, TIME_US_MAX
+from domain.bounds import IMPORT_IDS_AT_ONCE, IMPORTED_HISTORY_BYTES_MAX, TIME_US_MAX
 from domain.intake import parse_time
 
 Kind = Literal["tasks", "attempts", "events", "workflows", "schedules", "sensor_events"]
@@ -25,12 +25,10 @@ TABLES: Final[Mapping[Kind, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "sensor_events": (("sensor_events",), ("dedupe_key",)),
 }
 _AGES = ("created_at", "started_at", "id")  # by which of its columns a table is in order
-HISTORY_BYTES_MAX: Final = MIB  # of what is kept of a task's attempts and events; older ones are left out
 
 _DOCUMENTS = ("payload", "outcome", "context", "task", "detail", "diagnostics", "result")  # columns of JSON
 _KEPT = (20, 5, 0)  # attempts and events of a task whose history is too long
-_SECONDS_MAX = 100_000_000_000  # a larger number of a time counts milliseconds
-_ASKED_MAX = 500  # ids in one query
+_MS_ABOVE = 100_000_000_000  # a larger number of a time counts milliseconds
 _PAGE = 500
 
 
@@ -89,8 +87,8 @@ class OldDatabase:
         if table is None:
             return found
         columns = self._columns(table)
-        for first in range(0, len(tasks), _ASKED_MAX):
-            some = tasks[first : first + _ASKED_MAX]
+        for first in range(0, len(tasks), IMPORT_IDS_AT_ONCE):
+            some = tasks[first : first + IMPORT_IDS_AT_ONCE]
             marks = ",".join("?" * len(some))
             query = f'SELECT * FROM "{table}" WHERE task_id IN ({marks}){_in_order(columns)}'  # noqa: S608  # names of ours
             for row in self._asked(query, some):
@@ -174,7 +172,7 @@ def time_us(record: Record, names: Sequence[str], default_us: int) -> int:
         value = record.get(name)
         try:
             if isinstance(value, int | float):
-                return min(int(value * (1_000 if value > _SECONDS_MAX else 1_000_000)), TIME_US_MAX)
+                return min(int(value * (1_000 if value > _MS_ABOVE else 1_000_000)), TIME_US_MAX)
             if value:
                 return parse_time(str(value), name)
         except (errors.Invalid, OverflowError, ValueError):
@@ -188,7 +186,7 @@ def history(record: Record, attempts: list[Record], happened: list[Record]) -> d
     past = {"attempts": attempts, "events": happened}
     found: dict[str, Any] = {"task": known, **past}
     for kept in _KEPT:
-        if len(msgspec.json.encode(found)) <= HISTORY_BYTES_MAX:
+        if len(msgspec.json.encode(found)) <= IMPORTED_HISTORY_BYTES_MAX:
             return found
         newest = {name: each[len(each) - min(kept, len(each)) :] for name, each in past.items()}
         left_out = len(attempts) + len(happened) - sum(map(len, newest.values()))

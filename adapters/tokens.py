@@ -14,10 +14,9 @@ import msgspec
 
 from adapters.owned_file import held, put
 from domain import errors
-from domain.bounds import SESSION_CODE_S, TOKENS_MAX
+from domain.bounds import SESSION_CODE_S, SESSION_CODES_MAX, TOKENS_MAX
 
 _PREFIX = "rt_"
-_CODES_MAX = 100  # that nobody used yet
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -120,8 +119,8 @@ class Tokens:
                 found = _read(each)
                 if found is None or found.until_us <= now_us:
                     each.unlink(missing_ok=True)
-            if sum(1 for _ in self._waiting()) >= _CODES_MAX:
-                raise errors.TooMany(what="codes that nobody used", most=_CODES_MAX, seconds=SESSION_CODE_S)
+            if sum(1 for _ in self._waiting()) >= SESSION_CODES_MAX:
+                raise errors.TooMany(what="codes that nobody used", most=SESSION_CODES_MAX, seconds=SESSION_CODE_S)
             made = Code(name, scopes, now_us + SESSION_CODE_S * 1_000_000)
             put(self._codes / digest(code), msgspec.json.encode(made))
         return code

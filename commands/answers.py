@@ -21,7 +21,7 @@ from domain.agent_events import (
     GrantMade,
     GrantRevoked,
 )
-from domain.bounds import GRANT_S_MAX
+from domain.bounds import GRANT_S_MAX, PREFIX_CHARS_MIN
 from domain.events import Put, Recorded
 from domain.ids import POLICY, text_of
 from domain.intake import check_text
@@ -32,7 +32,6 @@ from domain.setup import Tool
 
 _TRIES = 20  # against a run that is busy appending
 _LATE = "as nobody answered in time"
-_PREFIX_MIN = 4  # of a grant's id
 
 
 class Asked(NamedTuple):
@@ -313,7 +312,7 @@ def _with_grant(log: Log, put: Put, found: Asked, scope: Scope, who: Who) -> Put
 def revoke(log: Log, grant: str, who: Who, reason: str) -> tuple[int, str]:
     """End a standing grant; the position and its whole id. Raises IdNotFound, IdAmbiguous."""
     made = [each.id for each in standing(log, 0)]
-    found = [each for each in made if each.startswith(grant)] if len(grant) >= _PREFIX_MIN else []
+    found = [each for each in made if each.startswith(grant)] if len(grant) >= PREFIX_CHARS_MIN else []
     if not found:
         raise errors.IdNotFound(what="grant", given=grant)
     if len(found) > 1:

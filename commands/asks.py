@@ -10,7 +10,7 @@ from commands.words import Words
 from commands.world import World
 from domain.advance import Happened
 from domain.agent_events import ControllerAnswered, ToolReturned
-from domain.bounds import ANSWER_STORED_BYTES_MAX, OBSERVATION_CHARS_MAX
+from domain.bounds import ANSWER_STORED_BYTES_MAX, HINT_S_MAX, OBSERVATION_CHARS_MAX
 from domain.calls import HttpInput
 from domain.ids import text_of
 from domain.mind import Question
@@ -18,7 +18,6 @@ from domain.ports import HttpFailed, Request, Response
 from domain.setup import Controller, Model
 
 _ACTOR = "controller:"
-_PAUSE_S_MAX = 86_400
 
 
 def answered(
@@ -201,13 +200,13 @@ def retry_after_us(value: str, now_us: int) -> int:
     """The pause that a server asks for, in seconds or as a date (RFC 9110, section 10.2.3); 0 for none."""
     value = value.strip()
     if value.isascii() and value.isdecimal():
-        return min(int(value[:20]), _PAUSE_S_MAX) * 1_000_000
+        return min(int(value[:20]), HINT_S_MAX) * 1_000_000
     try:
         moment = parsedate_to_datetime(value[:100])
     except (ValueError, TypeError, OverflowError, IndexError):  # whatever a server writes there
         return 0
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
-    return max(0, min(int(since.total_seconds() * 1_000_000) - now_us, _PAUSE_S_MAX * 1_000_000))
+    return max(0, min(int(since.total_seconds() * 1_000_000) - now_us, HINT_S_MAX * 1_000_000))
 
 
 class ProcessAsk:

@@ -6,10 +6,9 @@ from typing import NamedTuple
 from adapters.log_read import ReadLog
 from commands import telling
 from domain.agent_events import DecisionMade
+from domain.bounds import CAUSES_MAX
 from domain.events import OutputAppended, Recorded
 from domain.ids import output_stream
-
-_CHAIN_MAX = 1_000  # links; a longer chain is cut at its beginning
 
 
 class Link(NamedTuple):
@@ -22,7 +21,7 @@ class Link(NamedTuple):
 def chain(log: ReadLog, event: Recorded) -> list[Recorded]:
     """The causes of an event, the first one first, and the event itself. Decisions on the way are links too."""
     found = [event]
-    while found[-1].caused_by and len(found) < _CHAIN_MAX:
+    while found[-1].caused_by and len(found) < CAUSES_MAX:
         cause = log.read(found[-1].caused_by - 1, 1)
         if not cause or cause[0].position >= found[-1].position:  # a cause lies before what it caused
             break

@@ -6,13 +6,13 @@ Paths mean what they mean in the file that says them: they are made absolute bef
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commands.config_layers import Said, Tree, absolute, anchored, is_deep, is_said, merged, parted, tree_of
 from domain import errors
 from domain.adapter_checks import PROCESSES, check_adapters
 from domain.agent_checks import check
-from domain.bounds import DOCUMENT_BYTES_MAX, JSON_DEPTH_MAX
+from domain.bounds import DOCUMENT_BYTES_MAX, EXTENDS_MAX, JSON_DEPTH_MAX
 from domain.config import parse
 from domain.intake import parse_json
 from domain.old_config import QUEUE, check_queue, is_old, translate
@@ -20,7 +20,6 @@ from domain.old_config import QUEUE, check_queue, is_old, translate
 if TYPE_CHECKING:
     from domain.config import Config
 
-EXTENDS_MAX: Final = 16  # files on top of each other
 
 # tables whose entries replace each other by name; the fields of settings replace each other one by one
 BY_NAME = (

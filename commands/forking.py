@@ -16,6 +16,7 @@ from commands.items import event_document
 from commands.wiring import Runtime
 from commands.world import World
 from domain import agents, errors, setup
+from domain.bounds import FORK_SHOWN_MAX
 from domain.events import OutputAppended, Recorded
 from domain.run_state import Call, Run
 from replays import fork as forks
@@ -24,7 +25,6 @@ from replays.states import Before, Moment
 
 _T = TypeVar("_T")
 _CONTROLLER = "controller"
-_SHOWN_MAX = 200
 
 
 def fork(
@@ -206,7 +206,7 @@ def _said(each: Said | None) -> str:
     if each is None:
         return "nothing"
     fields = ", ".join(f"{key}={value}" for key, value in each.fields.items() if value not in ("", None, 0, [], False))
-    return f"{each.event} {fields}"[:_SHOWN_MAX]
+    return f"{each.event} {fields}"[:FORK_SHOWN_MAX]
 
 
 def document(parent: str, found: forks.Forked) -> dict[str, Any]:
@@ -226,13 +226,13 @@ def document(parent: str, found: forks.Forked) -> dict[str, Any]:
 def _show(parent: str, found: forks.Forked) -> None:
     begun_us = found.told[0].event.at_us if found.told else 0
     render.out(f"run {parent[:8]} up to position {found.at}, and then otherwise")
-    for each in found.told[:_SHOWN_MAX]:
+    for each in found.told[:FORK_SHOWN_MAX]:
         render.out(f"  {each.source:<8} {one_line(each.event, begun_us)}")
         if isinstance(each.event.data, OutputAppended) and each.event.body:
             for text in each.event.body.decode("utf-8", "replace").splitlines()[:5]:
                 render.out(f"           │ {render.line(text)}")
-    if len(found.told) > _SHOWN_MAX:
-        render.out(f"  … {len(found.told) - _SHOWN_MAX} more events: --json has them")
+    if len(found.told) > FORK_SHOWN_MAX:
+        render.out(f"  … {len(found.told) - FORK_SHOWN_MAX} more events: --json has them")
     render.out(f"it is {found.state.status.value}" + (f"; it stops here: {found.stopped}" if found.stopped else ""))
     first = _difference(found)
     if first is None:

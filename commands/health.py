@@ -15,11 +15,9 @@ from commands.adapters import Seen, looked
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import agents, errors
+from domain.bounds import CLOCK_US_MIN, DISK_FREE_BYTES_MIN
 from domain.config import BUILT_IN, Config, runs_as
 from domain.stream_index import OUTBOX, SENSOR, WORKFLOW
-
-_SPACE_BYTES_MIN = 256 << 20
-_CLOCK_US_MIN = 1_735_689_600_000_000  # 2025: a clock that says less was never set
 
 
 class Issue(NamedTuple):
@@ -145,8 +143,8 @@ def _store(runtime: Runtime) -> Iterator[Issue]:
     state = runtime.home.state
     folder = state if state.exists() else runtime.home.folder
     free = shutil.disk_usage(folder).free
-    yield Issue("disk", "" if free > _SPACE_BYTES_MIN else f"{free >> 20} MiB free")
-    yield Issue("clock", "" if runtime.clock.now_us() > _CLOCK_US_MIN else "says a time before 2025")
+    yield Issue("disk", "" if free > DISK_FREE_BYTES_MIN else f"{free >> 20} MiB free")
+    yield Issue("clock", "" if runtime.clock.now_us() > CLOCK_US_MIN else "says a time before 2025")
     if not (state / "log.db").exists():
         yield Issue("log", "there is none yet", is_warning=True)
         return

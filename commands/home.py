@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain import errors
+from domain.bounds import WARNINGS_SHOWN_MAX
 
 if TYPE_CHECKING:
     from domain.config import Config
 
 STATE = ".rt"
 CONFIG = "rt.toml"
-WARNINGS_SHOWN_MAX = 3  # of a configuration, by commands that are about something else
 
 
 class Home(NamedTuple):

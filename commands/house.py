@@ -16,6 +16,7 @@ from commands.home import CONFIG, STATE
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
+from domain.bounds import DISK_FREE_BYTES_MIN
 
 help_topics = typer.Typer(no_args_is_help=True)
 
@@ -149,7 +150,6 @@ def doctor(
 
 
 _SQLITE_SAFE = (3, 51, 3)
-_SPACE_BYTES_MIN = 256 << 20
 
 
 def _machine() -> Iterator[Check]:
@@ -199,7 +199,7 @@ def _log(runtime: Runtime) -> Iterator[Check]:
     mode = state.stat().st_mode & 0o077
     yield Check("modes", "warning" if mode else "ok", f"{oct(state.stat().st_mode & 0o777)} on {state}")
     free = shutil.disk_usage(state).free
-    yield Check("disk", "ok" if free > _SPACE_BYTES_MIN else "error", f"{free >> 20} MiB free")
+    yield Check("disk", "ok" if free > DISK_FREE_BYTES_MIN else "error", f"{free >> 20} MiB free")
     yield Check("writable", "ok" if os.access(state, os.W_OK) else "error", str(state))
     lost = {each.dispatcher for each in runtime.readable.running() if not runtime.liveness.alive(each.dispatcher)}
     detail = (

@@ -35,8 +35,6 @@ app = typer.Typer(no_args_is_help=True)
 
 ACTOR: Final = "import:agent-runtime"
 GROUP: Final = 200  # rows that share a transaction, at most
-GROUP_BYTES_MAX: Final = 8 * bounds.MIB  # of texts that share one
-NOTES_MAX: Final = 100  # reasons that are told; further ones are counted
 
 _OPEN = ("pending", "running", "retryable_failure")
 _PARKED = ("blocked", "permanent_failure", "operator_canceled")
@@ -148,7 +146,7 @@ class Importing:
         self._import("tasks", self._tasks())
         self._import("schedules", (self._schedule(each) for each in self._old.rows("schedules")))
         self._import("sensor_events", (self._sensed(each) for each in self._old.rows("sensor_events")))
-        told = self._notes[:NOTES_MAX]
+        told = self._notes[: bounds.IMPORT_NOTES_MAX]
         return {"counts": self._counts, "notes": told, "notes_left_out": len(self._notes) - len(told)}
 
     # rows into the log
@@ -158,7 +156,7 @@ class Importing:
         group: list[_Given] = []
         for row in rows:
             group.append(row)
-            if len(group) == GROUP or sum(each.size for each in group) > GROUP_BYTES_MAX:
+            if len(group) == GROUP or sum(each.size for each in group) > bounds.IMPORT_GROUP_BYTES_MAX:
                 self._put(kind, group)
                 group = []
         self._put(kind, group)

@@ -28,7 +28,7 @@ from adapters.credentials import (
 from commands.surroundings import surroundings
 from commands.world import World
 from domain import agents, errors, task_types, verification
-from domain.bounds import FALLBACKS_MAX, GIT_S
+from domain.bounds import FALLBACKS_MAX, GIT_S, ISSUES_MAX
 from domain.bundle import BASE_ENV
 from domain.config import AGENT, BUILT_IN, Adapter, Config, runs_as, to_us
 from domain.events import RunRefused, RunVerified, TaskClaimed
@@ -41,8 +41,6 @@ from domain.prompted import COMMANDS, Prepared, external_inputs
 from domain.task import Task
 from domain.task_folder import cwd_of, is_below
 from domain.verification import Check, Where
-
-_ISSUES_MAX = 20
 
 
 class NotReady(Exception):  # an answer of this module, which becomes the end of the run
@@ -283,5 +281,5 @@ def _last_issues(world: World, task: Task, run: str) -> tuple[str, ...]:
         if isinstance(event.data, RunVerified):
             checks = msgspec.json.decode(world.log.blob(task.task, event.data.checks), type=tuple[Check, ...])
             failed = [each for each in checks if each.result == "failed"]
-            return tuple(f"{each.what} {each.path}: {each.why}"[:500] for each in failed[:_ISSUES_MAX])
+            return tuple(f"{each.what} {each.path}: {each.why}"[:500] for each in failed[:ISSUES_MAX])
     return ()

@@ -14,11 +14,10 @@ from commands.world import World
 from domain import agents, errors
 from domain import run as core
 from domain.agent_events import DecisionMade
+from domain.bounds import REDECIDED_MAX
 from domain.ids import text_of
 from domain.setup import Controller
 from replays.points import Point, points, with_controller
-
-_ASKED_MAX = 200
 
 
 class Redecided(NamedTuple):
@@ -37,7 +36,7 @@ class Redecided(NamedTuple):
 def redecide(
     run: options.RunArgument,
     controller: Annotated[str, typer.Option("--controller", help="Who is to decide instead.")],
-    limit: Annotated[int, typer.Option("--limit", min=1, max=_ASKED_MAX, help="At most so many decisions.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=REDECIDED_MAX, help="At most so many decisions.")] = 50,
     as_json: options.Json = False,
 ) -> None:
     """Ask another controller."""

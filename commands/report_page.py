@@ -9,10 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from domain.bounds import REPORT_ROWS_MAX
 from projections.drawing import Drawn
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-_ROWS_MAX = 100  # of the table below a picture
 _ASSETS = Path(__file__).parent / "assets"
 
 
@@ -75,7 +75,7 @@ def _section(section: Section) -> str:
     if drawn.traces:
         parts.append(f'<div class="plot" id="plot-{section.name}" role="img" aria-label="{drawn.title}"></div>')
     if section.rows:
-        parts.append(f"<details><summary>{_count(section)}</summary>{_table(section.rows[:_ROWS_MAX])}</details>")
+        parts.append(f"<details><summary>{_count(section)}</summary>{_table(section.rows[:REPORT_ROWS_MAX])}</details>")
     if section.sql:
         parts.append(f"<details><summary>the query</summary><pre>{escape(section.sql)}</pre></details>")
     return "".join([*parts, "</section>"])
@@ -83,7 +83,7 @@ def _section(section: Section) -> str:
 
 def _count(section: Section) -> str:
     rows = len(section.rows)
-    shown = f", the first {_ROWS_MAX} of them" if rows > _ROWS_MAX else ""
+    shown = f", the first {REPORT_ROWS_MAX} of them" if rows > REPORT_ROWS_MAX else ""
     return f"{rows} rows{shown}; n = {section.drawn.n}"
 
 

@@ -7,13 +7,13 @@ import msgspec
 from adapters.calendar import Calendar
 from commands.making import Making, accepted_from
 from domain import errors, schedule
-from domain.bounds import CATCH_UP_MAX, REASON_CHARS_MAX, SCHEDULE_LOOK_BACK_MAX
+from domain.bounds import CATCH_UP_MAX, CLOCK_BACK_US_MAX, REASON_CHARS_MAX, SCHEDULE_LOOK_BACK_MAX
 from domain.config import Config
 from domain.events import Put, Recorded
 from domain.ids import SCHEDULES, keyed_task, schedule_stream
 from domain.payload import Fact
 from domain.ports import Log, LogView
-from domain.schedule import CLOCK_BACK_US_MAX, State
+from domain.schedule import State
 from domain.schedule_events import (
     ScheduleCameDue,
     ScheduleCreated,

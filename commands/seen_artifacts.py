@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from domain import errors
+from domain.bounds import ARTIFACT_LOOKS_MAX, ARTIFACTS_LISTED_MAX
 from domain.events import Text
 from domain.managed_path import After, Seen
 from domain.ports import RunView
@@ -13,11 +14,9 @@ from domain.ports import RunView
 if TYPE_CHECKING:
     from projections.catch_up import Database
 
-LOOKS_MAX: Final = 2_000  # of runs; what only older ones saw is not listed
-FILES_MAX: Final = 1_000
 _LOOKS: Final = f"""SELECT * FROM (
   SELECT position, stream AS run, task, data->>'$.after.sha256' AS sha256, (data->>'$.after.size')::BIGINT AS size
-  FROM events WHERE topic LIKE 'run.evidence_gathered.v%' ORDER BY position DESC LIMIT {LOOKS_MAX}
+  FROM events WHERE topic LIKE 'run.evidence_gathered.v%' ORDER BY position DESC LIMIT {ARTIFACT_LOOKS_MAX}
 ) ORDER BY position"""  # noqa: S608  # our own words
 
 
@@ -40,7 +39,7 @@ def listed(log: RunView, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]
             if at.kind == "file":
                 about = {"path": path, "sha256": at.sha256, "size": at.size}
                 seen[path] = about | {"run": look["run"], "position": look["position"]}
-    return sorted(list(seen.values())[-FILES_MAX:], key=lambda each: str(each["path"]))
+    return sorted(list(seen.values())[-ARTIFACTS_LISTED_MAX:], key=lambda each: str(each["path"]))
 
 
 def _artifacts(log: RunView, look: dict[str, Any]) -> Mapping[str, Seen]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _DRAIN_S = 10.0
-_PORT_MAX = 65_535
+_LAST_PORT = 65_535
 
 
 class Wanted(NamedTuple):
@@ -155,7 +155,7 @@ def _listening(wanted: Wanted) -> Iterator[socket.socket]:
     except OSError as problem:
         listener.close()
         why = (problem.strerror or str(problem)).lower()
-        other = wanted.port + 1 if wanted.port < _PORT_MAX else wanted.port - 1
+        other = wanted.port + 1 if wanted.port < _LAST_PORT else wanted.port - 1
         raise errors.PortTaken(host=wanted.host, port=wanted.port, why=why, other=other) from None
     try:
         yield listener

@@ -11,12 +11,11 @@ from commands import options, past, render, seen_artifacts
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
+from domain.bounds import SNAPSHOT_LABEL_CHARS_MAX
 from projections.snapshot import delta, moment
 
 if TYPE_CHECKING:
     from projections.catch_up import Database
-
-_LABEL_CHARS_MAX = 100
 
 
 def snapshot(
@@ -27,8 +26,8 @@ def snapshot(
 ) -> None:
     """Write a snapshot."""
     options.no_tail()
-    if len(label) > _LABEL_CHARS_MAX:
-        raise errors.Invalid(where="--label", why=f"{len(label)} characters; at most {_LABEL_CHARS_MAX}")
+    if len(label) > SNAPSHOT_LABEL_CHARS_MAX:
+        raise errors.Invalid(where="--label", why=f"{len(label)} characters; at most {SNAPSHOT_LABEL_CHARS_MAX}")
     runtime = invocation.runtime()
     target, position, named = written(runtime, label, at, out)
     runtime.close()

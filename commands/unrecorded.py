@@ -10,12 +10,12 @@ from commands.effects import Effects
 from commands.world import World
 from domain.advance import Happened
 from domain.agent_events import ControllerAnswered
+from domain.bounds import UNRECORDED_CALL_S_MAX
 from domain.events import Recorded, Text
 from domain.ports import Log
 from domain.run_state import Call, Run
 
 _POLL_S = 0.01
-_CALL_S_MAX = 60.0
 
 
 async def answer(world: World, state: Run, texts: dict[str, bytes]) -> Recorded:
@@ -40,7 +40,7 @@ async def carry_out(world: World, state: Run, call: Call, texts: dict[str, bytes
     state = msgspec.structs.replace(state, calls=(call,))
     begun_s = world.clock.monotonic_s()
     timeout_us = call.timeout_us or (state.policy.timeout_us if state.policy is not None else 0)
-    until_s = begun_s + min(_CALL_S_MAX, timeout_us / 1_000_000 or _CALL_S_MAX)
+    until_s = begun_s + min(UNRECORDED_CALL_S_MAX, timeout_us / 1_000_000 or UNRECORDED_CALL_S_MAX)
     facts: list[Recorded] = []
     while not facts or not effects.idle:
         late = world.clock.monotonic_s() > until_s

@@ -12,6 +12,7 @@ from adapters.log_reader import LogReader
 from adapters.system import DiskFiles, FileLocks, OrderedIds, SystemClock, SystemEnvironment
 from commands import home as homes
 from domain import errors
+from domain.bounds import PREFIX_CHARS_MIN
 
 if TYPE_CHECKING:
     import tempfile
@@ -222,14 +223,11 @@ class Runtime:
         try:
             return _one("run", given, self.reader.runs)
         except errors.IdNotFound:
-            tasks = self.reader.tasks(_plain(given), 2) if len(_plain(given)) >= _PREFIX_MIN else []
+            tasks = self.reader.tasks(_plain(given), 2) if len(_plain(given)) >= PREFIX_CHARS_MIN else []
             run = self.reader.last_run_of(tasks[0]) if len(tasks) == 1 else None
             if run is None:
                 raise
             return run
-
-
-_PREFIX_MIN = 4
 
 
 def _plain(given: str) -> str:
@@ -238,7 +236,7 @@ def _plain(given: str) -> str:
 
 def _one(what: str, given: str, look_up: Callable[[str, int], list[str]]) -> str:
     prefix = _plain(given)
-    if len(prefix) < _PREFIX_MIN or not set(prefix) <= set("0123456789abcdef"):
+    if len(prefix) < PREFIX_CHARS_MIN or not set(prefix) <= set("0123456789abcdef"):
         raise errors.IdNotFound(what=what, given=given)
     found = look_up(prefix, 6)
     if not found:

@@ -6,14 +6,13 @@ import msgspec
 
 from commands.making import Making, accepted_from
 from domain import errors, workflow
+from domain.bounds import WORKFLOW_REFUSALS_MAX
 from domain.config import Config
 from domain.payload import Fact
 from domain.ports import LogView
 from domain.work_events import Origin
 from domain.workflow import Made, State
 from domain.workflow_events import WorkflowTaskEnded, WorkflowTaskWanted
-
-_REFUSALS_MAX = 10  # in one put: each parks the instance, so that one is the rule
 
 
 def state_of(view: LogView, stream: str) -> State | None:
@@ -26,7 +25,7 @@ def feed(
 ) -> State:
     """The state after a fact, whose consequences are in the making. A task that is refused is a fact of its own."""
     facts = [made]
-    for _ in range(_REFUSALS_MAX):
+    for _ in range(WORKFLOW_REFUSALS_MAX):
         if not facts:
             break
         state, refused = _step(making, state, stream, facts.pop(), config, cause)

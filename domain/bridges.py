@@ -12,23 +12,25 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from domain import errors
-from domain.bounds import REASON_CHARS_MAX, SUBJECT_CHARS_MAX
+from domain.bounds import (
+    BRIDGE_BODY_CHARS_MAX,
+    BRIDGE_FORM_DEPTH_MAX,
+    BRIDGE_NAME_CHARS_MAX,
+    BRIDGE_TEXT_CHARS_MAX,
+    BRIDGE_TITLE_CHARS_MAX,
+    BRIDGE_URL_CHARS_MAX,
+    NUMBER_MAX,
+    REASON_CHARS_MAX,
+    SUBJECT_CHARS_MAX,
+)
 from domain.intake import check_text
 from domain.work_config import BridgeConfig
-
-TITLE_CHARS_MAX: Final = 500  # longer ones are cut, visibly
-BODY_CHARS_MAX: Final = 20_000  # of a summary or a message; longer ones are cut, visibly
-TEXT_CHARS_MAX: Final = 1_000_000  # of what is cut: nobody wrote a longer one, so it is refused
-NAME_CHARS_MAX: Final = 300  # of what names something; a part of it names something else, so a longer one is refused
-URL_CHARS_MAX: Final = 2_000
-FORM_DEPTH_MAX: Final = 8  # of a command's options and a form's fields
-NUMBER_MAX: Final = 2**53 - 1  # what every reader of JSON holds exactly
 
 QUESTION: Final = "What happened here, why does it matter to this project, and does anything have to be done about it?"
 GOAL: Final = "Write an answer to this message that helps its author; say plainly what is not known."
 REPLY_STYLE: Final = "short"
 
-_CUT = {"title": TITLE_CHARS_MAX, "summary": BODY_CHARS_MAX, "message": BODY_CHARS_MAX}
+_CUT = {"title": BRIDGE_TITLE_CHARS_MAX, "summary": BRIDGE_BODY_CHARS_MAX, "message": BRIDGE_BODY_CHARS_MAX}
 _GITHUB = {"kind": "github-story", "source": "github-bridge", "priority": 7}
 _DISCORD = {"kind": "discord-reply", "source": "discord-bridge", "priority": 6}
 _SHA_CHARS = 7
@@ -66,7 +68,7 @@ class _Reader(NamedTuple):
             raise self.refusal(name, f"expected {_KINDS[kind]}, got {type(value).__name__}")
         return value
 
-    def text(self, name: str, default: str | None = None, *, most: int = NAME_CHARS_MAX) -> str:
+    def text(self, name: str, default: str | None = None, *, most: int = BRIDGE_NAME_CHARS_MAX) -> str:
         """A string; what has to be there has to say something."""
         text = self.value(name, str, default)
         if len(text) > most:
@@ -78,7 +80,7 @@ class _Reader(NamedTuple):
 
     def prose(self, name: str, default: str | None = None) -> str:
         """A string that will be cut."""
-        return self.text(name, default, most=TEXT_CHARS_MAX)
+        return self.text(name, default, most=BRIDGE_TEXT_CHARS_MAX)
 
     def number(self, name: str) -> int:
         number = self.value(name, int)
@@ -139,7 +141,7 @@ def _story(found: _Reader, config: BridgeConfig) -> Bridged:
         "title": found.prose("title"),
         "number": found.number("number"),
         "author": found.text("author"),
-        "url": found.text("url", most=URL_CHARS_MAX),
+        "url": found.text("url", most=BRIDGE_URL_CHARS_MAX),
         "merged": found.value("merged", bool, default=False),
         "summary": found.prose("summary", ""),
     }
@@ -192,7 +194,7 @@ def _item(item: _Reader) -> dict[str, Any]:
         "title": item.prose("title", ""),
         "number": item.number("number"),
         "author": item.login("user"),
-        "url": item.text("html_url", most=URL_CHARS_MAX),
+        "url": item.text("html_url", most=BRIDGE_URL_CHARS_MAX),
         "merged": item.value("merged", bool, default=False),
         "summary": item.prose("body", ""),
     }
@@ -205,7 +207,7 @@ def _comment(found: _Reader) -> dict[str, Any] | str:
         return "the comment of a bot"  # it may be the answer to an earlier one
     return _item(found.at("issue")) | {
         "author": comment.login("user"),
-        "url": comment.text("html_url", most=URL_CHARS_MAX),
+        "url": comment.text("html_url", most=BRIDGE_URL_CHARS_MAX),
         "summary": comment.prose("body", ""),
         "comment_id": comment.number("id"),
     }
@@ -217,7 +219,7 @@ def _release(found: _Reader) -> dict[str, Any]:
     return {
         "title": release.prose("name", "") or tag,
         "author": release.login("author"),
-        "url": release.text("html_url", most=URL_CHARS_MAX),
+        "url": release.text("html_url", most=BRIDGE_URL_CHARS_MAX),
         "summary": release.prose("body", ""),
         "tag": tag,
         "release_id": release.number("id"),
@@ -233,7 +235,7 @@ def _push(found: _Reader) -> dict[str, Any] | str:
     return {
         "title": f"{ref.removeprefix('refs/heads/').removeprefix('refs/')}: {head}",
         "author": found.at("pusher", {}).text("name", "") or found.login("sender"),
-        "url": found.text("compare", "", most=URL_CHARS_MAX),
+        "url": found.text("compare", "", most=BRIDGE_URL_CHARS_MAX),
         "summary": "\n".join(lines),
         "ref": ref,
         "after": after,
@@ -324,7 +326,7 @@ def _interaction(found: _Reader, config: BridgeConfig) -> Bridged:
         return Bridged(event=f"interaction.{kind}", ignored="no task is made of this kind of interaction")
     data, number = found.at("data"), found.id("id")
     data.text("name" if action == "command" else "custom_id")
-    said = "\n".join(filter(None, _said(data, FORM_DEPTH_MAX)))
+    said = "\n".join(filter(None, _said(data, BRIDGE_FORM_DEPTH_MAX)))
     payload = {
         "event": "interaction",
         "action": action,
@@ -339,7 +341,7 @@ def _interaction(found: _Reader, config: BridgeConfig) -> Bridged:
 def _said(found: _Reader, depth: int) -> Iterator[str]:
     """What was chosen or typed, each after its name in the command or the form."""
     if depth < 0:
-        raise errors.Invalid(where=found.where, why=f"nested deeper than {FORM_DEPTH_MAX}")
+        raise errors.Invalid(where=found.where, why=f"nested deeper than {BRIDGE_FORM_DEPTH_MAX}")
     values = [found.found.get("value"), *found.value("values", list, [])]
     said = ", ".join(_plain(found, value) for value in values if value is not None)
     yield ": ".join(filter(None, [found.text("name", "") or found.text("custom_id", ""), said]))

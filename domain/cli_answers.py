@@ -7,20 +7,20 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from domain.bounds import MIB
+from domain.bounds import (
+    DIGITS_MAX,
+    ERROR_LOOK_CHARS_MAX,
+    NUMBER_MAX,
+    REPORT_CAUSE_CHARS_MAX,
+    REPORT_LINE_BYTES_MAX,
+    REPORT_TEXT_CHARS_MAX,
+)
 from domain.launch import AgentCli
 
-LINE_BYTES_MAX: Final = MIB  # a longer line is no event
-LINE_TEXT_CHARS_MAX: Final = 500
-CAUSE_CHARS_MAX: Final = 100
-ERROR_LOOK_CHARS_MAX: Final = 1_000  # of a message in which a known error is looked for
-COUNT_MAX: Final = 2**53 - 1  # tokens, microseconds, billionths of a dollar: what every reader of JSON holds exactly
-
-_DIGITS_MAX = 16  # of a number before its point; more would be expanded to as many digits
 _AUTHENTICATION = re.compile(
     r"\b(?:error|status|code)[:= ]{1,3}401\b|\bunauthorized\b|authentication[_ ](?:error|failed)|failed to authenticate"
     r"|invalid api key|not logged in|run /login|oauth (?:access )?token (?:is|has) (?:invalid|expired)",
@@ -251,7 +251,7 @@ def _claude_failure(envelope: Document, code: str, text: str) -> tuple[str, bool
         return "authentication", True
     permanent = code in _PERMANENT_CODES or (status // 100 == _CLIENT_ERROR and status not in _RETRYABLE_STATUSES)
     named = (code or "api_error") if subtype == "success" else _str(envelope, "subtype").strip()
-    return named[:CAUSE_CHARS_MAX] or "invalid_result", permanent
+    return named[:REPORT_CAUSE_CHARS_MAX] or "invalid_result", permanent
 
 
 def _result_text(envelope: Document) -> str:
@@ -326,7 +326,7 @@ def _documents(stdout: bytes) -> Iterator[Document]:
 
 
 def _document(line: bytes) -> Document | None:
-    if len(line) > LINE_BYTES_MAX or line.lstrip()[:1] != b"{":
+    if len(line) > REPORT_LINE_BYTES_MAX or line.lstrip()[:1] != b"{":
         return None
     found = _parsed(_decoded(line))
     return found if isinstance(found, dict) else None
@@ -365,7 +365,7 @@ def _list(document: Document, key: str) -> list[Any]:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= COUNT_MAX else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= NUMBER_MAX else None
 
 
 def _scaled(value: object, digits: int) -> int | None:
@@ -373,7 +373,7 @@ def _scaled(value: object, digits: int) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or value < 0:
         return None
     number = Decimal(value)
-    if number.adjusted() >= _DIGITS_MAX:
+    if number.adjusted() >= DIGITS_MAX:
         return None
     return _count(int(number.scaleb(digits).to_integral_value(ROUND_HALF_UP)))
 
@@ -392,7 +392,7 @@ def _is_authentication(message: str) -> bool:
 
 
 def _line(kind: Literal["step", "tool", "message", "error"], text: str) -> Line:
-    return Line(kind=kind, text=text.strip()[:LINE_TEXT_CHARS_MAX])
+    return Line(kind=kind, text=text.strip()[:REPORT_TEXT_CHARS_MAX])
 
 
 def _used(usage: Usage | None) -> Line:

@@ -20,6 +20,7 @@ from domain.agent_events import (
     RunDenied,
     RunResumed,
 )
+from domain.bounds import DECISIONS_AT_ONCE_MAX
 from domain.config import AGENT
 from domain.decided import line_of
 from domain.decisions import Ask, CancelRun, Decision, Finish, ToolCalls, Wait
@@ -40,7 +41,6 @@ from domain.payload import Fact
 from domain.plan import Plan
 from domain.setup import Rule, Wanted
 
-_AT_ONCE_MAX = 100  # decisions that follow from one fact
 Named = Literal["wait", "tool", "cancel", "finish", "ask", "none"]
 
 
@@ -160,8 +160,10 @@ def _go_on(plan: Plan) -> None:
             if mind.pending(known):
                 _park(plan)
                 return
-        if known.decisions - decisions >= _AT_ONCE_MAX:  # a table that goes in circles, and no budget that ends it
-            plan.add(BudgetReached(budget="stuck", limit=_AT_ONCE_MAX, used=_AT_ONCE_MAX))
+        if (
+            known.decisions - decisions >= DECISIONS_AT_ONCE_MAX
+        ):  # a table that goes in circles, and no budget that ends it
+            plan.add(BudgetReached(budget="stuck", limit=DECISIONS_AT_ONCE_MAX, used=DECISIONS_AT_ONCE_MAX))
         else:
             _step(plan)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from domain.bounds import JSON_DEPTH_MAX
+from domain.bounds import DECISION_CALLS_MAX, JSON_DEPTH_MAX, TOKENS_TOLD_MAX
 from domain.setup import Wanted
 
 _Seconds = Annotated[float, Meta(ge=0, le=86_400)]
@@ -122,10 +122,6 @@ def read(text: str, *, path: Literal["slow", "fast"]) -> Read:  # noqa: PLR0911 
     return Read(decision, "", ignored)
 
 
-_TOKENS_MAX = 1_000_000_000
-_CALLS_MAX = 16
-
-
 class Usage(msgspec.Struct, frozen=True):
     """Tokens that an answer says it used; None where it does not say."""
 
@@ -190,7 +186,7 @@ def completion(answer: bytes) -> Completion | None:
 
 def _tokens(said: object) -> int | None:
     """A number of tokens that can be one: a negative one would give back a budget."""
-    return said if isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= _TOKENS_MAX else None
+    return said if isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= TOKENS_TOLD_MAX else None
 
 
 def read_chat(found: Completion) -> Read:
@@ -208,8 +204,8 @@ def read_chat(found: Completion) -> Read:
 
 
 def _read_calls(sent: tuple[_ToolCall, ...]) -> Read:
-    if len(sent) > _CALLS_MAX:
-        return Read(None, f"wrong_shape: {len(sent)} tool calls, at most {_CALLS_MAX} at once")
+    if len(sent) > DECISION_CALLS_MAX:
+        return Read(None, f"wrong_shape: {len(sent)} tool calls, at most {DECISION_CALLS_MAX} at once")
     if any(_is_deep(call.function.arguments.encode()) for call in sent):
         return Read(None, "too_deep")
     try:

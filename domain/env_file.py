@@ -1,13 +1,9 @@
 """Env files: lines of NAME=value, taken literally. No escapes, no interpolation, nothing after a value is a comment."""
 
-from typing import Final
-
 import msgspec
 
 from domain import errors
-
-ENV_FILE_BYTES_MAX: Final = 256 * 1024
-ENV_FILE_LINES_MAX: Final = 10_000
+from domain.bounds import ENV_FILE_BYTES_MAX, ENV_FILE_LINES_MAX
 
 _EXPORT = "export "
 _BYTE_ORDER_MARK = "\ufeff"  # some editors begin a file with it

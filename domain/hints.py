@@ -3,19 +3,16 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from domain import errors
-from domain.bounds import PHRASE_CHARS_MAX
-from domain.outcome import RETRY_AFTER_S_MAX, Outcome, flattened, mentioned, stands_alone
-
-HINT_TEXT_CHARS_MAX: Final = 64 * 1024  # the end of an error text in which a hint is looked for
-PARSER_PHRASES_MAX: Final = 50  # of one parser, and as many mentions that it requires
+from domain.bounds import HINT_DATE_CHARS_MAX, HINT_TEXT_CHARS_MAX, NUMBER_MAX, PARSER_PHRASES_MAX, PHRASE_CHARS_MAX
+from domain.outcome import Outcome, flattened, mentioned, stands_alone
 
 _DIGITS = frozenset("0123456789")
-_SAFE_DIGITS = 15  # fewer than what RETRY_AFTER_S_MAX has
+_SAFE_DIGITS = 15  # fewer than what NUMBER_MAX has
 _SECONDS = frozenset({"s", "sec", "secs", "second", "seconds"})
 _LONGER = frozenset(
     {"m", "min", "mins", "minute", "minutes", "h", "hr", "hrs", "hour", "hours", "d", "day", "days"}
@@ -139,7 +136,7 @@ def _hint(seconds: int, source: str, pattern: str, most_s: int) -> Hint | None:
 def _number(digits: str) -> int:
     """The number; an absurd one is the largest that is kept."""
     digits = digits.lstrip("0")
-    return RETRY_AFTER_S_MAX if len(digits) > _SAFE_DIGITS else int(digits or "0")
+    return NUMBER_MAX if len(digits) > _SAFE_DIGITS else int(digits or "0")
 
 
 # prose
@@ -190,7 +187,7 @@ def _number_at(text: str, at: int, phrase: _Phrase) -> int:
         return 0
     seconds = _number(text[at:end])
     if text[end : end + 1] == "." and (behind := _behind_digits(text, end + 1)) > end + 1:
-        seconds = min(seconds + bool(text[end + 1 : behind].strip("0")), RETRY_AFTER_S_MAX)
+        seconds = min(seconds + bool(text[end + 1 : behind].strip("0")), NUMBER_MAX)
         end = behind
     unit_at = _behind_space(text, end)
     unit_end = _behind_letters(text, unit_at)
@@ -228,12 +225,11 @@ def _behind_letters(text: str, at: int) -> int:
 # dates of HTTP, in English whatever the locale is
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DATE_CHARS_MAX = 64
 
 
 def _date(text: str, now_us: int) -> datetime | None:
     """A date as HTTP spells it, now or in older times; None for anything else."""
-    parts = text.lower().replace(",", " ").split() if len(text) <= _DATE_CHARS_MAX else []
+    parts = text.lower().replace(",", " ").split() if len(text) <= HINT_DATE_CHARS_MAX else []
     try:
         match len(parts):
             case 6 if parts[5] == "gmt":  # Sun, 06 Nov 1994 08:49:37 GMT

@@ -3,6 +3,7 @@
 import msgspec
 
 from domain import cli_answers, hints, model_answers, outcome, verification
+from domain.bounds import ISSUES_MAX
 from domain.brief import Brief
 from domain.ending import Ending
 from domain.events import RunVerified, VerificationRequested
@@ -17,7 +18,6 @@ from domain.verification import Check
 
 Decided = tuple[Consequence, ...] | Ending
 _after = msgspec.json.Decoder(After).decode
-_ISSUES_MAX = 20
 _SILENT = frozenset({"empty_output", "missing_result"})  # how the program ended says more than that it said nothing
 
 
@@ -100,7 +100,7 @@ def judged(run: Run, after: bytes) -> Decided:
 
 def _unverified(brief: Brief, found: Outcome, answer: Said, checks: tuple[Check, ...]) -> Ending:
     issues = [f"{each.what} {each.path}: {each.why}".replace(" :", ":") for each in checks if each.result == "failed"]
-    told = msgspec.structs.replace(found, warnings=(*found.warnings, *issues[:_ISSUES_MAX]))
+    told = msgspec.structs.replace(found, warnings=(*found.warnings, *issues[:ISSUES_MAX]))
     block = brief.on_unverified == "block"
     return Ending(
         state="failed",

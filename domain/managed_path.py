@@ -8,8 +8,8 @@ from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-PATH_BYTES_MAX: Final = 1_024
-NAME_BYTES_MAX: Final = 255  # NAME_MAX of Linux
+from domain.bounds import NAME_BYTES_MAX, PATH_BYTES_MAX
+
 MTIME_LAG_US: Final = 50_000  # file systems take their time from a clock that lags behind by some milliseconds
 
 _SECOND_US = 1_000_000

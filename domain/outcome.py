@@ -5,14 +5,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from domain import errors, intake
-from domain.bounds import KIND_CHARS_MAX, OUTCOME_EFFORT_CHARS_MAX, OUTCOME_ITEMS_MAX, SUMMARY_CHARS_MAX
-
-RETRY_AFTER_S_MAX: Final = 2**53 - 1  # what every reader of JSON holds exactly; whoever waits clamps it further
+from domain.bounds import KIND_CHARS_MAX, NUMBER_MAX, OUTCOME_EFFORT_CHARS_MAX, OUTCOME_ITEMS_MAX, SUMMARY_CHARS_MAX
 
 _LOOK_CHARS = 512  # what looking costs at least
 _DEEP_CHARS = 64 * 1024
@@ -372,8 +370,8 @@ def _retry_after(document: dict[str, Any]) -> tuple[int, tuple[str, ...]]:
     given = document.get("retry_after_seconds") or 0
     if isinstance(given, bool) or not isinstance(given, int | float) or not given >= 0:  # NaN is not >= 0 either
         return 0, ("retry_after_seconds is not a positive number",)
-    warnings = (f"retry_after_seconds was cut to {RETRY_AFTER_S_MAX}",) if given > RETRY_AFTER_S_MAX else ()
-    return math.ceil(min(given, RETRY_AFTER_S_MAX)), warnings
+    warnings = (f"retry_after_seconds was cut to {NUMBER_MAX}",) if given > NUMBER_MAX else ()
+    return math.ceil(min(given, NUMBER_MAX)), warnings
 
 
 def _string(document: dict[str, Any], key: str) -> str:

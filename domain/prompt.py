@@ -8,13 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from domain import task_types
+from domain import bounds, task_types
 
-PROMPT_PAYLOAD_CHARS_MAX: Final = 4_000  # of indented JSON
-PROMPT_GOAL_CHARS_MAX: Final = 2_000  # of the objective, and of the scope
-PROMPT_HISTORY_CHARS_MAX: Final = 8_000  # what others wrote may not crowd out what the profile says
-PROMPT_MEMORY_CHARS_MAX: Final = 4_000
-PROMPT_ISSUES_CHARS_MAX: Final = 4_000
 _PLENTY = 2**53  # as many characters as a section may have by its own bound
 
 MARK: Final = "RT-DATA"  # the fixed part of the marks around data
@@ -165,11 +160,11 @@ class _Payload(msgspec.Struct, frozen=True, kw_only=True):
     def shown(self, chars: int) -> _Shown:
         """As much as fits; at least the note that it is there."""
         whole = _Shown("Payload:\n" + _between(self.nonce, "payload", self.text))
-        allowed = len(self.text) <= PROMPT_PAYLOAD_CHARS_MAX
+        allowed = len(self.text) <= bounds.PROMPT_PAYLOAD_CHARS_MAX
         if allowed and len(whole.text) <= chars:
             return whole
         around = len(whole.text) - len(self.text) + len(self._note(len(self.text))) + 1
-        kept = beginning(self.text, min(PROMPT_PAYLOAD_CHARS_MAX, chars - around))
+        kept = beginning(self.text, min(bounds.PROMPT_PAYLOAD_CHARS_MAX, chars - around))
         removed = len(self.text) - len(kept)
         body = _between(self.nonce, "payload", kept) + "\n" if kept else ""
         cut = _Shown(f"Payload:\n{body}{self._note(removed)}", (Cut("payload", removed),))
@@ -267,9 +262,11 @@ def _lists(inputs: Inputs) -> tuple[_Items, ...]:
     return (
         _Items("directives", "Directives:", directives, inputs.max_chars),
         _Items("references", "References to read:", _references(inputs), inputs.max_chars, code),
-        _Items("memory", "What is remembered from earlier:", memory, PROMPT_MEMORY_CHARS_MAX, code),
-        _Items("history", "The conversation so far:", history, PROMPT_HISTORY_CHARS_MAX, code, oldest_first=True),
-        _Items("issues", "What verification found at the last attempt:", issues, PROMPT_ISSUES_CHARS_MAX, code),
+        _Items("memory", "What is remembered from earlier:", memory, bounds.PROMPT_MEMORY_CHARS_MAX, code),
+        _Items(
+            "history", "The conversation so far:", history, bounds.PROMPT_HISTORY_CHARS_MAX, code, oldest_first=True
+        ),
+        _Items("issues", "What verification found at the last attempt:", issues, bounds.PROMPT_ISSUES_CHARS_MAX, code),
     )
 
 
@@ -326,9 +323,9 @@ def _goal(inputs: Inputs) -> _Shown | None:
 def _bounded(value: object, name: str, otherwise: str) -> tuple[str, tuple[Cut, ...]]:
     """A text, or a list of texts, in a bounded number of characters."""
     text = _harmless("; ".join(_texts(value))) or otherwise
-    if (removed := len(text) - PROMPT_GOAL_CHARS_MAX) <= 0:
+    if (removed := len(text) - bounds.PROMPT_GOAL_CHARS_MAX) <= 0:
         return text, ()
-    return f"{text[:PROMPT_GOAL_CHARS_MAX]}\n{_note(removed, name)}", (Cut(name, removed),)
+    return f"{text[: bounds.PROMPT_GOAL_CHARS_MAX]}\n{_note(removed, name)}", (Cut(name, removed),)
 
 
 def _references(inputs: Inputs) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ A pure function of the output that lies in the log, so that a replay tells the s
 
 from collections.abc import Callable
 
-from domain.bounds import REPORTS_MAX
+from domain.bounds import REPORT_LINE_BYTES_MAX, REPORTS_MAX
 from domain.brief import Brief
-from domain.cli_answers import LINE_BYTES_MAX, Line, claude_line, codex_line
+from domain.cli_answers import Line, claude_line, codex_line
 from domain.events import AgentReported, OutputAppended
 from domain.ids import text_of
 from domain.launch import AgentCli
@@ -45,7 +45,7 @@ def reported(run: Run, data: OutputAppended, body: bytes | None) -> tuple[tuple[
 
 def _split(run: Run, body: bytes | None) -> tuple[list[bytes], bytes]:
     *lines, last = (run.line_rest + (body or b"")).split(b"\n")
-    return lines, last[: LINE_BYTES_MAX + 1]
+    return lines, last[: REPORT_LINE_BYTES_MAX + 1]
 
 
 def _reader(brief: Brief) -> Callable[[bytes], Line]:

@@ -10,7 +10,7 @@ import msgspec
 from domain import brief as briefs
 from domain import controller, one_shot, reports
 from domain.agent_events import RunResumed, ToolReturned
-from domain.bounds import ANSWER_BYTES_MAX, CHUNK_BYTES_MAX, ERRORS_BYTES_MAX
+from domain.bounds import ANSWER_BYTES_MAX, ANSWER_PARTS_MAX, CHUNK_BYTES_MAX, ERRORS_BYTES_MAX
 from domain.ending import Ending, backoff_us, finish
 from domain.events import (
     AgentReported,
@@ -41,7 +41,6 @@ from domain.remember import begin, remember
 from domain.run_state import Call, Run, Status
 from domain.timers import Timer, next_timer
 
-_ANSWER_PARTS_MAX = 64  # small pieces of output that are kept before they are joined
 _NO_TEXTS: Mapping[str, bytes] = {}
 
 
@@ -220,7 +219,7 @@ def _answered(state: Run, data: OutputAppended, body: bytes | None) -> Run:
             return state
         return msgspec.structs.replace(state, printed_errors=(state.printed_errors + (body or b""))[-ERRORS_BYTES_MAX:])
     more = (*state.answer_more, body or b"")
-    if len(more) < _ANSWER_PARTS_MAX and data.size < CHUNK_BYTES_MAX // _ANSWER_PARTS_MAX:
+    if len(more) < ANSWER_PARTS_MAX and data.size < CHUNK_BYTES_MAX // ANSWER_PARTS_MAX:
         return msgspec.structs.replace(state, answer_more=more)
     joined = b"".join((state.answer, *more))[-ANSWER_BYTES_MAX:]
     return msgspec.structs.replace(state, answer=joined, answer_more=())

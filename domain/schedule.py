@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from domain.bounds import CLOCK_BACK_US_MAX, SCHEDULE_LATE_US_MAX
 from domain.schedule_events import (
     ScheduleCameDue,
     ScheduleCreated,
@@ -22,9 +23,6 @@ from domain.schedule_events import (
     ScheduleRemoved,
     ScheduleSkipped,
 )
-
-LATE_US_MAX = 600 * 1_000_000  # with catch_up "skip", a slot that is later than this counts as missed
-CLOCK_BACK_US_MAX = 86_400 * 1_000_000  # a last evaluation further in the future than this was a wrong clock
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,7 +185,7 @@ def _catching_up(state: State, fact: ScheduleCameDue, slots: tuple[int, ...]) ->
             newest = slots[-state.definition.catch_up_max :]
             return tuple((slot, 0) for slot in newest), due - len(newest)
         case "skip":
-            late = not slots or fact.tick_us - slots[-1] > LATE_US_MAX + state.definition.jitter_us
+            late = not slots or fact.tick_us - slots[-1] > SCHEDULE_LATE_US_MAX + state.definition.jitter_us
             return ((), due) if late else (((slots[-1], 0),), due - 1)
 
 

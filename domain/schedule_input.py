@@ -8,18 +8,18 @@ import msgspec
 from msgspec import Meta
 
 from domain import bounds, errors
-from domain.bounds import CATCH_UP_MAX
+from domain.bounds import (
+    CATCH_UP_MAX,
+    CRON_CHARS_MAX,
+    INTERVAL_S_MAX,
+    JITTER_S_MAX,
+    SCHEDULE_NAME_CHARS_MAX,
+    ZONE_CHARS_MAX,
+)
 from domain.ids import text_of
 from domain.intake import check_text, parse_json, parse_time
 from domain.schedule import source, starting
 from domain.schedule_events import ScheduleCreated
-
-NAME_CHARS_MAX = 120  # a task's source is made of it, and has 200
-SOURCE_CHARS_MAX = bounds.KIND_CHARS_MAX
-INTERVAL_S_MAX = 3650 * 86_400
-CRON_CHARS_MAX = 200
-ZONE_CHARS_MAX = 100
-JITTER_S_MAX = 86_400
 
 _Chars = Meta(min_length=1)
 
@@ -27,7 +27,7 @@ _Chars = Meta(min_length=1)
 class ScheduleInput(msgspec.Struct, frozen=True, kw_only=True):
     """The schedule input as documented; the first six keys are those of the old format."""
 
-    name: Annotated[str, _Chars, Meta(max_length=NAME_CHARS_MAX)]
+    name: Annotated[str, _Chars, Meta(max_length=SCHEDULE_NAME_CHARS_MAX)]
     task: dict[str, Any]
     interval_seconds: Annotated[int, Meta(ge=1, le=INTERVAL_S_MAX)] | None = None
     next_run_at: str | None = None
@@ -104,8 +104,8 @@ def _check_texts(wanted: ScheduleInput) -> None:
         if not text.strip():
             raise errors.Invalid(where=f"schedule.{name}", why="is blank")
     longest = len(source(wanted.name, _source_of(wanted.task), 0))
-    if longest > SOURCE_CHARS_MAX:
-        why = f"{longest} characters with the slot behind it; at most {SOURCE_CHARS_MAX}"
+    if longest > bounds.KIND_CHARS_MAX:
+        why = f"{longest} characters with the slot behind it; at most {bounds.KIND_CHARS_MAX}"
         raise errors.Invalid(where="schedule.task.source", why=why)
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
+from domain.bounds import ECHO_PROMPT_CHARS_MAX, PATH_BYTES_MAX
 from domain.managed_path import (
-    PATH_BYTES_MAX,
     After,
     BadPath,
     Before,
@@ -31,7 +31,6 @@ ECHO_GRAM_CHARS: Final = 40  # shorter runs in common with the prompt are how pe
 ECHO_RUN_CHARS: Final = 300  # a run of this length is copied, not quoted
 ECHO_COVERED_CHARS: Final = 120  # shorter summaries may be a quotation altogether
 ECHO_COVERED_PERCENT: Final = 80
-ECHO_PROMPT_CHARS_MAX: Final = 128 * 1024  # of the prompt, half from its beginning and half from its end
 HEAD_CHARS: Final = 4_000  # of an input that is looked at before launch
 
 _FINE = frozenset({"", "ok", "completed", "success", "succeeded", "done"})  # machine statuses

@@ -86,7 +86,7 @@ class CredentialsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     stdin_env: Variable | Literal[""] = ""  # a master password that goes to the command's stdin
     folder: Path = ""
     service: str = "rt"
-    timeout_s: Annotated[float, Meta(gt=0, le=120)] = bounds.CREDENTIAL_S
+    timeout_s: Annotated[float, Meta(gt=0, le=bounds.CREDENTIAL_S_MAX)] = bounds.CREDENTIAL_S
 
 
 STRUCTS: tuple[type[msgspec.Struct], ...] = (

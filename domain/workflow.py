@@ -8,7 +8,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from domain.bounds import DESCRIPTION_CHARS_MAX, PAYLOAD_BYTES_MAX, REASON_CHARS_MAX, SUBJECT_CHARS_MAX
+from domain.bounds import (
+    DESCRIPTION_CHARS_MAX,
+    PAYLOAD_BYTES_MAX,
+    REASON_CHARS_MAX,
+    SIGNAL_CHARS_MAX,
+    SUBJECT_CHARS_MAX,
+    WORKFLOW_CONTEXT_BYTES_MAX,
+)
 from domain.events import Recorded
 from domain.ids import keyed_task, text_of
 from domain.intake import TaskInput
@@ -29,11 +36,10 @@ from domain.workflow_events import (
     WorkflowUnparked,
 )
 from domain.workflow_render import RenderFailed, Scope, render
-from domain.workflow_state import CONTEXT_BYTES_MAX, State, Status, belongs, evolve, fold, moment, ours
+from domain.workflow_state import State, Status, belongs, evolve, fold, moment, ours
 from domain.workflow_template import Move, StateTemplate, TaskTemplate
 from domain.workflow_wishes import Made, cancel, complete, create, retry, skip, transition
 
-_SIGNAL_CHARS_MAX = 200  # of a wrong signal that is repeated to whoever named it
 _TASK_CAUSES = {"operator_canceled": "task_canceled", "blocked": "task_blocked", "permanent_failure": "task_failed"}
 
 Why = Literal["entered", "signal", "failed", "asked"]
@@ -161,7 +167,7 @@ def _chosen(here: StateTemplate, said: str) -> str:
 
 
 def _issue(here: StateTemplate, said: str) -> str:
-    named = f"named the signal {said[:_SIGNAL_CHARS_MAX]!r}, which is none of them" if said else "named no signal"
+    named = f"named the signal {said[:SIGNAL_CHARS_MAX]!r}, which is none of them" if said else "named no signal"
     wanted = ", ".join(here.required_signals)
     return f"The workflow cannot go on: workflow_signal has to be one of: {wanted}. The task before this one {named}."
 
@@ -365,8 +371,8 @@ def _remembered(state: State, at_us: int) -> dict[str, Any]:
         "last_completed_task_at": moment(at_us),
     }
     size = len(msgspec.json.encode(state.context | found))
-    if size > CONTEXT_BYTES_MAX:
-        message = f"the context would have {size} bytes; at most {CONTEXT_BYTES_MAX}"
+    if size > WORKFLOW_CONTEXT_BYTES_MAX:
+        message = f"the context would have {size} bytes; at most {WORKFLOW_CONTEXT_BYTES_MAX}"
         raise RenderFailed(message)
     return found
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-PLACEHOLDER_DEPTH_MAX = 4  # alternatives within alternatives
-SLUG_CHARS_MAX = 80
+from domain.bounds import PLACEHOLDER_DEPTH_MAX, SLUG_CHARS_MAX
 
 PARAMETER = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 _REFERENCE = re.compile(rf"(slug:)?(?:ctx\.({PARAMETER})|(iteration|base))")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from domain.bounds import KIB, TIME_US_MAX
+from domain.bounds import TIME_US_MAX, WORKFLOW_EPOCHS_MAX
 from domain.events import Recorded
 from domain.payload import Payload
 from domain.workflow_events import (
@@ -27,8 +27,6 @@ from domain.workflow_events import (
 )
 from domain.workflow_template import Caps, StateTemplate, Template, decode
 
-EPOCHS_MAX = 1_000  # state entries before a person is asked, also where no cap of the template counts them
-CONTEXT_BYTES_MAX = 256 * KIB
 _NO_TEXTS: Mapping[str, bytes] = {}
 
 
@@ -46,7 +44,7 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
 
     iterations: int = 0  # the highest number of an iteration
     revisions: int = 0
-    epochs: int = EPOCHS_MAX
+    epochs: int = WORKFLOW_EPOCHS_MAX
     until_us: int = 0  # 0 = no cap
     cost_nusd: int = 0  # 0 = no cap
 
@@ -207,7 +205,7 @@ def read_object(content: bytes) -> dict[str, Any]:
 
 def _first_iteration(context: Mapping[str, object]) -> int:
     given = context.get("execution_iteration")
-    return given if isinstance(given, int) and not isinstance(given, bool) and 0 < given <= EPOCHS_MAX else 1
+    return given if isinstance(given, int) and not isinstance(given, bool) and 0 < given <= WORKFLOW_EPOCHS_MAX else 1
 
 
 def allowance(state: State, at_us: int, *, first: bool = False) -> Allowance:
@@ -216,7 +214,7 @@ def allowance(state: State, at_us: int, *, first: bool = False) -> Allowance:
     return Allowance(
         iterations=state.iteration + caps.max_iterations - first,
         revisions=state.revisions + caps.max_revisions,
-        epochs=state.epoch + EPOCHS_MAX,
+        epochs=state.epoch + WORKFLOW_EPOCHS_MAX,
         until_us=min(at_us + int(caps.wall_s * 1_000_000), TIME_US_MAX) if caps.wall_s else 0,
         cost_nusd=state.cost_nusd + int(caps.cost_usd * 1_000_000_000) if caps.cost_usd else 0,
     )

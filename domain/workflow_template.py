@@ -16,10 +16,6 @@ from domain import bounds, errors
 from domain.agent_config import NAME, Name, Usd
 from domain.workflow_render import PARAMETER, Place, pieces
 
-STATES_MAX = 100  # of one template
-PLACEHOLDERS_MAX = 200  # of one state: what rendering it may cost
-WALL_S_MAX = 366 * 86_400
-
 _KEPT = (  # what the engine itself keeps in a context
     "base_name",
     "execution_iteration",
@@ -68,7 +64,7 @@ class Caps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     max_iterations: Annotated[int, Meta(ge=1, le=1_000)] = 10
     max_revisions: Annotated[int, Meta(ge=0, le=1_000)] = 3
-    wall_s: Annotated[float, Meta(ge=0, le=WALL_S_MAX)] = 0.0  # 0 = no cap
+    wall_s: Annotated[float, Meta(ge=0, le=bounds.WORKFLOW_WALL_S_MAX)] = 0.0  # 0 = no cap
     cost_usd: Usd = 0.0  # 0 = no cap
     signal_retry_max: Annotated[int, Meta(ge=0, le=100)] = 2
     state_retry_max: Annotated[int, Meta(ge=0, le=100)] = 2
@@ -202,8 +198,8 @@ def _check_graph(template: Template, source: str) -> None:
     if template.start not in template.states:
         why = f"there is no state {template.start!r}{_near(template.start, template.states)}"
         raise errors.InvalidConfig(where=f"{source}: start", why=why)
-    if len(template.states) > STATES_MAX:
-        why = f"{len(template.states)} states; at most {STATES_MAX}"
+    if len(template.states) > bounds.TEMPLATE_STATES_MAX:
+        why = f"{len(template.states)} states; at most {bounds.TEMPLATE_STATES_MAX}"
         raise errors.InvalidConfig(where=f"{source}: states", why=why)
     ways = {name: _next(template, name) for name in template.states}
     lost = set(template.states) - _reached(ways, {template.start})
@@ -251,8 +247,8 @@ def _check_values(template: Template, state: StateTemplate, where: str) -> None:
             if name and name not in known:
                 why = f"ctx.{name} is neither in parameters nor in inputs{_near(name, known)}"
                 raise errors.InvalidConfig(where=path, why=why)
-    if total > PLACEHOLDERS_MAX:
-        raise errors.InvalidConfig(where=where, why=f"{total} placeholders; at most {PLACEHOLDERS_MAX}")
+    if total > bounds.PLACEHOLDERS_MAX:
+        raise errors.InvalidConfig(where=where, why=f"{total} placeholders; at most {bounds.PLACEHOLDERS_MAX}")
 
 
 def _texts(value: object, where: str) -> Iterator[tuple[str, str]]:

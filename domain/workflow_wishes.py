@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from domain import errors, intake
-from domain.bounds import REASON_CHARS_MAX
+from domain.bounds import BASE_CHARS_MAX, INSTANCE_KEY_CHARS_MAX, REASON_CHARS_MAX, WORKFLOW_CONTEXT_BYTES_MAX
 from domain.ids import text_of
 from domain.payload import Fact, Text
 from domain.workflow_events import (
@@ -18,11 +18,8 @@ from domain.workflow_events import (
     WorkflowSignaled,
 )
 from domain.workflow_render import slug
-from domain.workflow_state import CONTEXT_BYTES_MAX, State, Status, moment
+from domain.workflow_state import State, Status, moment
 from domain.workflow_template import Template, encode, version
-
-INSTANCE_KEY_CHARS_MAX = 500
-BASE_CHARS_MAX = 200  # a part of file names
 
 _FIXED = ("base_name", "execution_iteration")  # made once, or counted: a later patch must not disagree
 
@@ -146,8 +143,8 @@ def _encoded(value: dict[str, Any], where: str) -> bytes:
         content = msgspec.json.encode(value, order="sorted")
     except (TypeError, ValueError, OverflowError, RecursionError) as problem:
         raise errors.Invalid(where=where, why=f"not JSON: {problem}") from None
-    if len(content) > CONTEXT_BYTES_MAX:
-        raise errors.Invalid(where=where, why=f"{len(content)} bytes; at most {CONTEXT_BYTES_MAX}")
+    if len(content) > WORKFLOW_CONTEXT_BYTES_MAX:
+        raise errors.Invalid(where=where, why=f"{len(content)} bytes; at most {WORKFLOW_CONTEXT_BYTES_MAX}")
     intake.parse_json(content.decode(), where)
     return content
 

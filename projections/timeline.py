@@ -7,7 +7,6 @@ from xml.sax.saxutils import escape
 WIDTH = 960
 _LEFT, _LANE, _BAR, _TOP = 150, 26, 14, 30
 _TICKS = 6
-TICKS_MAX = 2_000  # of output, and of decisions
 
 
 class Bar(NamedTuple):

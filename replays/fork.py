@@ -13,6 +13,7 @@ import msgspec
 from domain import errors, setup
 from domain import run as core
 from domain.agent_events import CallApproved, CallEdited, CallRejected, CallSettled, RunResumed
+from domain.bounds import FORK_STEPS_MAX
 from domain.events import (
     CancelRequested,
     Consequence,
@@ -33,7 +34,6 @@ from replays.record import Record
 from replays.replay import is_derived, is_erased
 from replays.states import Before
 
-_STEPS_MAX = 100_000
 _OF_PEOPLE = (CallApproved, CallEdited, CallRejected, CallSettled, RunCancelAsked, TaskClaimed, RunResumed)
 Change = Callable[[setup.Setup], setup.Setup]
 
@@ -124,7 +124,7 @@ class _Going:
         if isinstance(self._first.data, _OF_PEOPLE):
             return "what a person decided led to this, and that is not inherited"
         self._feed(self._first, "record")
-        for _ in range(_STEPS_MAX):
+        for _ in range(FORK_STEPS_MAX):
             if self.state.ended:
                 return ""
             if self.state.parked:
@@ -132,7 +132,7 @@ class _Going:
             stopped = self._step()
             if stopped:
                 return stopped
-        return f"it went on for {_STEPS_MAX} steps"
+        return f"it went on for {FORK_STEPS_MAX} steps"
 
     def _step(self) -> str:
         """One fact on; where there is none, why."""

@@ -14,6 +14,7 @@ from domain import errors, timers
 from domain import run as core
 from domain.advance import stream_of
 from domain.agent_events import ApprovalRequested, CallRefused, ControllerAsked, DecisionMade
+from domain.bounds import REPLAY_INPUTS_SHOWN_MAX
 from domain.events import (
     CancelRequested,
     Consequence,
@@ -30,7 +31,6 @@ from replays.causes import SAID, Cause, cause_of
 Kind = Literal["field", "event", "missing", "surplus", "digest", "error", "undecodable"]
 _CARRIED_OUT = (ToolCallRequested, CallRefused, ApprovalRequested, CancelRequested)  # what a decision leads to
 _INPUT_CHARS = 300
-_INPUTS_MAX = 8  # shown: with them a difference is at most 20 lines
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +58,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         lines.append(f"  recorded  {'nothing' if self.recorded is None else _one_line(self.recorded)}")
         lines.append(f"  today     {'nothing' if self.today is None else _one_line(self.today)}")
         lines.append(f"  derived from position {self.fact_position}: {self.fact}")
-        lines += [f"  with      {_one_line(each)}" for each in self.inputs[:_INPUTS_MAX]]
+        lines += [f"  with      {_one_line(each)}" for each in self.inputs[:REPLAY_INPUTS_SHOWN_MAX]]
         lines.append(f"  cause     {SAID[self.cause]}")
         return "\n".join(lines)
 

@@ -10,6 +10,7 @@ FOLDERS = ("adapters", "commands", "domain", "projections", "replays", "rt_runti
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 PURE = {"__future__", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum", "functools", "hashlib"}
 PURE |= {
+    "contextlib",
     "fnmatch",
     "itertools",
     "json",
@@ -53,6 +54,23 @@ def test_domain_imports_only_what_is_pure(path: Path) -> None:
     called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert not {name for name in called if any(name.endswith(each) for each in IMPURE)}
     assert not called & {"open", "print", "input", "exec", "eval", "__import__", "hash", "id"}
+
+
+BOUNDS = ROOT / "domain/bounds.py"
+APART = frozenset({"rt_runtime"})  # thin clients import none of the folders
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path != BOUNDS and path.relative_to(ROOT).parts[0] not in APART], ids=_named
+)
+def test_every_limit_stands_in_one_module(path: Path) -> None:
+    named = [target.id for node in ast.parse(path.read_text()).body for target in _names(node)]
+    assert not [name for name in named if name.endswith(("_MAX", "_MIN"))], "limits belong to domain/bounds.py"
+
+
+def _names(node: ast.stmt) -> list[ast.Name]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [each for each in targets if isinstance(each, ast.Name)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=_named)

@@ -8,11 +8,10 @@ from adapters.sessions import Session, Sessions
 from adapters.tokens import Tokens, digest
 from commands.api.route import LEVELS, Scope
 from domain import errors
-from domain.bounds import HTTP_LOGIN_FAILURES_PER_MINUTE, SESSION_S
+from domain.bounds import HTTP_ADDRESSES_MAX, HTTP_LOGIN_FAILURES_PER_MINUTE, SESSION_S
 from domain.ports import Clock
 
 _MINUTE_S = 60
-_ADDRESSES_MAX = 10_000
 
 
 class Grant(NamedTuple):
@@ -127,5 +126,5 @@ class Doors:
             wait_s = max(1, round(failures[0] + _MINUTE_S - now_s))
             raise errors.TooMany(what="wrong tokens a minute", most=HTTP_LOGIN_FAILURES_PER_MINUTE, seconds=wait_s)
         failures.append(now_s)
-        while len(self._failures) > _ADDRESSES_MAX:
+        while len(self._failures) > HTTP_ADDRESSES_MAX:
             self._failures.popitem(last=False)

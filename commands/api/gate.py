@@ -14,12 +14,11 @@ from commands.api.doors import Grant
 from commands.api.house import House
 from commands.api.route import Answer, Row, is_old
 from domain import errors
-from domain.bounds import HTTP_URL_BYTES_MAX
+from domain.bounds import HTTP_FIELDS_NAMED_MAX, HTTP_URL_BYTES_MAX
 
 _SAFE = ("GET", "HEAD")
 _OURS = ("/api/", "/hooks/", "/artifacts", "/snapshots")
 _SITES = (b"same-origin", b"none")
-_FIELDS_MAX = 50
 
 
 class Gate:
@@ -124,9 +123,10 @@ async def respond(answer: Answer, scope: Scope, send: Send) -> None:
 def parameters(scope: Scope) -> dict[str, Any]:
     """The query's parameters, each once. Raises Invalid."""
     try:
-        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
+        text = scope["query_string"].decode("latin-1")
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=HTTP_FIELDS_NAMED_MAX)
     except ValueError:
-        raise errors.Invalid(where="query", why=f"more than {_FIELDS_MAX} parameters") from None
+        raise errors.Invalid(where="query", why=f"more than {HTTP_FIELDS_NAMED_MAX} parameters") from None
     found: dict[str, Any] = dict(pairs)
     if len(found) != len(pairs):
         raise errors.Invalid(where="query", why="a parameter stands there twice")

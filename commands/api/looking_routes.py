@@ -15,11 +15,10 @@ from commands.api.work_routes import Limit, Position, Word
 from commands.items import event_document
 from commands.report_page import html
 from domain import errors
-from domain.bounds import HTTP_PAGE_ITEMS, PAGE_EVENTS_MAX, SQL_ROWS_MAX, SQL_TEXT_BYTES_MAX
+from domain.bounds import HTTP_LOOKED_AT_EVENTS_MAX, HTTP_PAGE_ITEMS, PAGE_EVENTS_MAX, SQL_ROWS_MAX, SQL_TEXT_BYTES_MAX
 from domain.events import Recorded
 
 Moment = Annotated[str, Meta(max_length=64)]
-_LOOKED_MAX = 100_000  # events behind a filter in one answer
 _STEP = 200
 _HTML = ((200, "text/html; charset=utf-8"),)
 
@@ -117,7 +116,7 @@ def _taken(events: Iterator[Recorded], query: LogQuery) -> tuple[list[dict[str, 
     """What is wanted of these events, as far as one answer goes; and the last position that was looked at."""
     found: list[dict[str, Any]] = []
     at = query.after or 0
-    for event in itertools.islice(events, _LOOKED_MAX):
+    for event in itertools.islice(events, HTTP_LOOKED_AT_EVENTS_MAX):
         at = event.position
         if logs.is_of(event, query.topic) and query.stream in ("", event.stream):
             found.append(event_document(event))

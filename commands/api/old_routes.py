@@ -22,7 +22,6 @@ _TASKS = """SELECT t.*, r.adapter AS selected_adapter, r.claimed_at AS started_a
 FROM tasks t LEFT JOIN runs r ON r.run = t.run WHERE ? IN ('', t.status)
 ORDER BY t.updated_at DESC, t.position DESC LIMIT ?"""
 _SENSED = "SELECT * FROM sensor_events ORDER BY position DESC LIMIT ?"
-_SKILLS_MAX = 50
 
 
 class OldTasksQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +59,7 @@ class OldQueueBody(msgspec.Struct, frozen=True):
     description: Annotated[str, Meta(max_length=bounds.DESCRIPTION_CHARS_MAX)] | None = None
     priority: Annotated[int, Meta(ge=bounds.PRIORITY_MIN, le=bounds.PRIORITY_MAX)] | None = None
     parent_id: Word | None = None
-    skill_refs: Annotated[tuple[Word, ...], Meta(max_length=_SKILLS_MAX)] | None = None
+    skill_refs: Annotated[tuple[Word, ...], Meta(max_length=bounds.SKILLS_SHOWN_MAX)] | None = None
     kind: Word | None = None
     requested_profile: Word | None = None
     requested_adapter: Word | None = None
@@ -193,7 +192,8 @@ async def queue(asked: Asked) -> Answer:
 def _skills(message: str) -> list[str]:
     """Every /word of a message."""
     words = [word[1:].rstrip(".,;:!?") for word in message.split() if word.startswith("/")]
-    return [word for word in words if word and word.replace("-", "").replace("_", "").isalnum()][:_SKILLS_MAX]
+    found = [word for word in words if word and word.replace("-", "").replace("_", "").isalnum()]
+    return found[: bounds.SKILLS_SHOWN_MAX]
 
 
 def cancel(asked: Asked) -> Answer:

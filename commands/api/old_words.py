@@ -8,13 +8,12 @@ import msgspec
 from commands import render
 from commands.api.house_routes import paused
 from commands.api.route import Asked
+from domain.bounds import OLD_STREAM_DETAIL_CHARS_MAX
 from domain.events import Recorded, TaskRetryScheduled, topic
 
 if TYPE_CHECKING:
     from projections.board import Board
 
-EVENTS_MAX: Final = 50  # in one message of its stream
-_DETAIL_MAX = 500
 
 # ours, without version -> theirs; what has no name there is told with underscores
 NAMES: Final = {
@@ -69,7 +68,7 @@ def item(event: Recorded) -> dict[str, Any]:
         "event_type": name(event),
         "task_id": task or None,
         "attempt_id": run or None,
-        "detail": render.line(detail)[:_DETAIL_MAX],
+        "detail": render.line(detail)[:OLD_STREAM_DETAIL_CHARS_MAX],
         "created_at": render.moment_us(event.at_us),
     }
 

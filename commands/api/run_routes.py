@@ -12,7 +12,7 @@ from commands.cancel import ask_cancel
 from commands.items import event_document, item
 from commands.tasks import reason_of
 from domain import errors
-from domain.bounds import HTTP_PAGE_BYTES_MAX, HTTP_PAGE_ITEMS
+from domain.bounds import HTTP_PAGE_BYTES_MAX, HTTP_PAGE_ITEMS, TIMELINE_TICKS_MAX
 from domain.events import OutputAppended, Recorded, RunFinished, RunVerified, Text
 from domain.ports import RunView
 
@@ -197,7 +197,7 @@ def timeline(asked: Asked) -> Answer:
         "whole_s": whole_s,
         "bars": [bar._asdict() for bar in bars],
         "ticks": [tick._asdict() for tick in ticks],
-        "cut": len(ticks) >= lanes.TICKS_MAX,
+        "cut": len(ticks) >= TIMELINE_TICKS_MAX,
     }
     return Answer(made, head)
 

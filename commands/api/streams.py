@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from commands.api import old_words
 from commands.api.live import Filter, Frame, Listener, framed, sent
 from commands.api.route import Asked, Row
-from domain import errors
+from domain import bounds, errors
 from domain.bounds import PAGE_EVENTS_MAX, SSE_BEAT_S, SSE_KEEP_ALIVE_S, SSE_STALLED_S
 
 _CHECK_S = 5.0  # how long a token that was revoked may still listen
@@ -175,8 +175,8 @@ async def old_stream(asked: Asked, scope: Scope, receive: Receive, send: Send) -
             begun = True
             text, _ = await old_words.dashboard(asked)
             await client.write(b"event: dashboard\ndata: %s\n\n" % text)  # no id: what it tells of is yet to come
-        for at in range(0, len(frames), old_words.EVENTS_MAX):
-            await client.write(await _told(asked, frames[at : at + old_words.EVENTS_MAX]))
+        for at in range(0, len(frames), bounds.OLD_STREAM_EVENTS_MAX):
+            await client.write(await _told(asked, frames[at : at + bounds.OLD_STREAM_EVENTS_MAX]))
         if alive.due(silent=not frames):
             await client.write(b": still here\n\n")
     await client.end()

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.artifacts import HEAD_CHARS, TREE_DEPTH_MAX, head, look, snapshot, survey, tree, write_atomic
+from adapters.artifacts import HEAD_CHARS, head, look, snapshot, survey, tree, write_atomic
 from domain import errors
-from domain.managed_path import MISSING, NAME_BYTES_MAX, BadPath, Place, managed
+from domain.bounds import NAME_BYTES_MAX, TREE_DEPTH_MAX
+from domain.managed_path import MISSING, BadPath, Place, managed
 from tests.adapters.children import ROOT as CHECKOUT
 
 SECRET = b"outside of the root"

@@ -18,9 +18,6 @@ import pytest
 
 from adapters import credentials
 from adapters.credentials import (
-    CREDENTIAL_ID_CHARS_MAX,
-    CREDENTIAL_OUTPUT_BYTES_MAX,
-    CREDENTIALS_MAX,
     Command,
     CommandResolver,
     CredentialProblem,
@@ -33,8 +30,14 @@ from adapters.credentials import (
     resolved,
 )
 from adapters.process import LocalProcesses
-from domain.bounds import SECRET_BYTES_MAX
-from domain.env_file import ENV_FILE_BYTES_MAX, EnvFile
+from domain.bounds import (
+    CREDENTIAL_ID_CHARS_MAX,
+    CREDENTIAL_OUTPUT_BYTES_MAX,
+    CREDENTIALS_MAX,
+    ENV_FILE_BYTES_MAX,
+    SECRET_BYTES_MAX,
+)
+from domain.env_file import EnvFile
 from domain.errors import InvalidConfig
 from domain.ports import ProcessSpec
 from tests.adapters.children import is_gone, said

@@ -153,9 +153,9 @@ def test_bn3_the_digest_does_not_depend_on_where_and_when(repo: Path, tmp_path: 
 def test_what_goes_over_a_bound_is_cut_and_said_so(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         (repo / f"{number}.txt").write_text("x")
-    monkeypatch.setattr(git_state, "STATUS_LINES_MAX", 4)
+    monkeypatch.setattr(git_state, "GIT_STATUS_LINES_MAX", 4)
     assert (len(workspace(str(repo)).status), workspace(str(repo)).is_cut) == (4, False)
-    monkeypatch.setattr(git_state, "STATUS_LINES_MAX", 3)
+    monkeypatch.setattr(git_state, "GIT_STATUS_LINES_MAX", 3)
     found = workspace(str(repo))
     assert (len(found.status), found.is_cut, found.dirty, found.diff_sha256) == (3, True, True, "")
     assert found.why == "there are too many changes"

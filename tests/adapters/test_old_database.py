@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.old_database import HISTORY_BYTES_MAX, OldDatabase, history, time_us, whole
+from adapters.old_database import OldDatabase, history, time_us, whole
 from domain import errors
+from domain.bounds import IMPORTED_HISTORY_BYTES_MAX
 
 
 def _made(path: Path, *statements: str) -> Path:
@@ -139,6 +140,6 @@ def test_a_history_that_is_too_long_keeps_its_newest_part_and_says_how_much_is_l
     found = history({"task_id": "a", "payload": {}}, [], events)
     assert [each["id"] for each in found["events"]] == list(range(80, 100))
     assert found["left_out"] == 80
-    huge = history({"task_id": "a", "outcome": "x" * HISTORY_BYTES_MAX}, [], events)
+    huge = history({"task_id": "a", "outcome": "x" * IMPORTED_HISTORY_BYTES_MAX}, [], events)
     assert (huge["task"], huge["events"], huge["left_out"]) == ({}, [], 100)
     assert "left_out" not in history({"task_id": "a"}, [], events[:2])

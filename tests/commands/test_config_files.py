@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commands.config_files import EXTENDS_MAX, Loaded, load, read
+from commands.config_files import Loaded, load, read
 from commands.config_layers import absolute
 from domain import errors
-from domain.bounds import DOCUMENT_BYTES_MAX, JSON_DEPTH_MAX
+from domain.bounds import DOCUMENT_BYTES_MAX, EXTENDS_MAX, JSON_DEPTH_MAX
 from tests.commands.place import Place
 from tests.domain.test_old_config import EVERY
 from tests.domain.test_old_profile import EVERY as EVERY_PROFILE

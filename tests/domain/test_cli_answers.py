@@ -9,21 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.cli_answers import (
-    COUNT_MAX,
-    LINE_BYTES_MAX,
-    LINE_TEXT_CHARS_MAX,
-    Answer,
-    Line,
-    Usage,
-    answered,
-    claude_code,
-    claude_line,
-    codex,
-    codex_line,
-    hermes,
-    plain,
-)
+from domain.bounds import NUMBER_MAX, REPORT_LINE_BYTES_MAX, REPORT_TEXT_CHARS_MAX
+from domain.cli_answers import Answer, Line, Usage, answered, claude_code, claude_line, codex, codex_line, hermes, plain
 from domain.launch import AgentCli
 
 READERS: tuple[Callable[[bytes, bytes], Answer], ...] = (codex, claude_code, hermes, plain)
@@ -137,7 +124,7 @@ def test_ad9_codex_counts_from_the_start_so_that_the_last_count_holds() -> None:
         ("many", None),
         ({"input_tokens": "1", "output_tokens": True}, None),
         ({"input_tokens": -1, "output_tokens": 2.5}, None),
-        ({"input_tokens": COUNT_MAX + 1, "output_tokens": 7}, Usage(tokens_out=7)),
+        ({"input_tokens": NUMBER_MAX + 1, "output_tokens": 7}, Usage(tokens_out=7)),
         ({"input_tokens": 0}, Usage(tokens_in=0)),
     ],
 )
@@ -339,7 +326,7 @@ def test_what_a_helper_of_the_agent_says_answers_nothing() -> None:
         ("1e-9", 1),
         ("4.9999999999e-10", 0),
         ("5e-10", 1),
-        ("9007199.254740991", COUNT_MAX),
+        ("9007199.254740991", NUMBER_MAX),
         ("9007199.254740992", None),
         ("1e999999999", None),
         ("1e-999999999", 0),
@@ -484,7 +471,7 @@ def test_no_bytes_make_a_reader_raise_and_every_answer_can_be_stored(stdout: byt
 def test_no_line_makes_a_follower_raise_and_every_line_is_short(raw: bytes) -> None:
     for line in raw.split(b"\n"):
         for found in (codex_line(line), claude_line(line)):
-            assert len(found.text.encode()) <= 4 * LINE_TEXT_CHARS_MAX
+            assert len(found.text.encode()) <= 4 * REPORT_TEXT_CHARS_MAX
 
 
 @pytest.mark.parametrize(
@@ -506,6 +493,6 @@ def test_depth_size_and_half_characters_are_survived(stdout: bytes) -> None:
 
 
 def test_a_line_over_its_bound_is_no_event() -> None:
-    huge = lines(said("x" * LINE_BYTES_MAX))
+    huge = lines(said("x" * REPORT_LINE_BYTES_MAX))
     assert codex_line(huge) == Line(kind="other")
     assert codex(lines(said("small")) + huge, b"").text == "small"

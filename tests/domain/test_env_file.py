@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.env_file import ENV_FILE_BYTES_MAX, ENV_FILE_LINES_MAX, EnvFile, parse
+from domain.bounds import ENV_FILE_BYTES_MAX, ENV_FILE_LINES_MAX
+from domain.env_file import EnvFile, parse
 from domain.errors import InvalidConfig
 
 CANARY = "sk-canary-91c0ffee"

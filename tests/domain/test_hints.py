@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.bounds import PHRASE_CHARS_MAX
+from domain.bounds import HINT_TEXT_CHARS_MAX, NUMBER_MAX, PARSER_PHRASES_MAX, PHRASE_CHARS_MAX
 from domain.errors import InvalidConfig
-from domain.hints import HINT_TEXT_CHARS_MAX, PARSER_PHRASES_MAX, PARSERS, Hint, Parser, check, found, from_header
+from domain.hints import PARSERS, Hint, Parser, check, found, from_header
 from domain.hints import retryable_status as retryable
-from domain.outcome import RETRY_AFTER_S_MAX, Outcome, from_json
+from domain.outcome import Outcome, from_json
 
 DAY_S = 86_400
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -182,9 +182,9 @@ def test_rt3_up_to_the_limit_a_hint_is_taken_as_it_is(asked: int) -> None:
     [
         (str(DAY_S + 1), DAY_S + 1),
         ("9" * 15, 10**15 - 1),
-        ("1" + "0" * 16, RETRY_AFTER_S_MAX),
-        ("9" * 400, RETRY_AFTER_S_MAX),
-        ("9" * 10_000, RETRY_AFTER_S_MAX),
+        ("1" + "0" * 16, NUMBER_MAX),
+        ("9" * 400, NUMBER_MAX),
+        ("9" * 10_000, NUMBER_MAX),
     ],
 )
 def test_rt3_an_absurd_hint_is_clamped_and_the_clamp_is_recorded(asked: str, kept: int) -> None:
@@ -201,14 +201,14 @@ def test_rt3_an_absurd_hint_is_clamped_and_the_clamp_is_recorded(asked: str, kep
 def test_rt3_an_absurd_number_with_a_fraction_is_no_more_than_what_is_kept() -> None:
     hint = found(NOTHING, f"retry in {'9' * 400}.5 s", most_s=DAY_S)
     assert hint is not None
-    assert hint.clamped_from == RETRY_AFTER_S_MAX
+    assert hint.clamped_from == NUMBER_MAX
 
 
 def test_rt3_an_absurd_structured_hint_is_clamped_too() -> None:
     outcome = from_json('{"status": "blocked", "retry_after_seconds": ' + "9" * 400 + "}")
     hint = found(outcome, "", most_s=DAY_S)
     assert hint is not None
-    assert (hint.seconds, hint.clamped_from) == (DAY_S, RETRY_AFTER_S_MAX)
+    assert (hint.seconds, hint.clamped_from) == (DAY_S, NUMBER_MAX)
 
 
 def test_where_nothing_may_be_waited_there_is_no_hint() -> None:
@@ -382,7 +382,7 @@ def test_rt3_any_text_gives_no_hint_or_one_within_the_limit(
     hint = found(said(summary), error, service=service, most_s=most_s)
     if hint is not None:
         assert 1 <= hint.seconds <= most_s
-        assert hint.clamped_from == 0 or most_s < hint.clamped_from <= RETRY_AFTER_S_MAX
+        assert hint.clamped_from == 0 or most_s < hint.clamped_from <= NUMBER_MAX
 
 
 @given(value=st.text(max_size=40), now_us=st.integers(0, 2**53 - 1))

@@ -7,20 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.managed_path import (
-    MISSING,
-    MTIME_LAG_US,
-    NAME_BYTES_MAX,
-    PATH_BYTES_MAX,
-    BadPath,
-    Place,
-    Seen,
-    below,
-    components,
-    managed,
-    places,
-    written,
-)
+from domain.bounds import NAME_BYTES_MAX, PATH_BYTES_MAX
+from domain.managed_path import MISSING, MTIME_LAG_US, BadPath, Place, Seen, below, components, managed, places, written
 
 ROOT = "/srv/rt/state/artifacts"
 STARTED_US = 1_700_000_000_123_456

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain import prompt
+from domain import bounds, prompt
 from domain.prompt import CONTRACT_LABELS, STYLE_RULES, Cut, Inputs, Skill, TooLong, assemble, beginning, contract
 from domain.task_types import TYPES, Declared, Role, TaskType, declared, task_type
 
@@ -270,7 +270,7 @@ def test_a_reference_out_of_the_root_gets_no_absolute_path(path: str) -> None:
 
 @pytest.mark.parametrize("name", ["objective", "scope"])
 def test_objective_and_scope_are_bounded_and_say_so(name: str) -> None:
-    most = prompt.PROMPT_GOAL_CHARS_MAX
+    most = bounds.PROMPT_GOAL_CHARS_MAX
     assert Cut(name, 1) not in assemble(inputs(payload={"phase": "plan", name: "x" * most})).cuts
     cut = assemble(inputs(payload={"phase": "plan", name: "x" * (most + 1)}))
     assert Cut(name, 1) in cut.cuts
@@ -345,7 +345,7 @@ def test_pm3_no_message_makes_up_a_turn_of_the_conversation() -> None:
 
 def test_pm4_a_payload_at_the_limit_is_whole_and_one_above_it_is_cut() -> None:
     frame = len('{\n  "a": "",\n  "b": 1\n}')
-    most = prompt.PROMPT_PAYLOAD_CHARS_MAX
+    most = bounds.PROMPT_PAYLOAD_CHARS_MAX
     whole = assemble(inputs(payload={"a": "x" * (most - frame), "b": 1}))
     assert whole.cuts == ()
     assert len(data(whole.text, "payload")) == most
@@ -460,9 +460,9 @@ def test_pm1_what_is_removed_is_counted_to_the_character() -> None:
 @pytest.mark.parametrize(
     ("field", "most"),
     [
-        ("memory", prompt.PROMPT_MEMORY_CHARS_MAX),
-        ("issues", prompt.PROMPT_ISSUES_CHARS_MAX),
-        ("thread_history", prompt.PROMPT_HISTORY_CHARS_MAX),
+        ("memory", bounds.PROMPT_MEMORY_CHARS_MAX),
+        ("issues", bounds.PROMPT_ISSUES_CHARS_MAX),
+        ("thread_history", bounds.PROMPT_HISTORY_CHARS_MAX),
     ],
 )
 def test_what_others_wrote_is_bounded_by_itself_and_crowds_out_no_directive(field: str, most: int) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.bounds import REPORT_LINE_BYTES_MAX
 from domain.brief import Brief
-from domain.cli_answers import LINE_BYTES_MAX
 from domain.events import OutputAppended
 from domain.launch import AgentCli
 from domain.reports import are_read, reported
@@ -75,7 +75,7 @@ def test_a_line_that_is_too_long_is_no_event_and_takes_no_more_room_than_one_may
     data = OutputAppended(call=1, stream="stdout", offset=0, size=len(part), lines=0, digest="")
     for _ in range(40):
         state = evolve(state, data, body=part)
-    assert len(state.line_rest) == LINE_BYTES_MAX + 1
+    assert len(state.line_rest) == REPORT_LINE_BYTES_MAX + 1
     assert told(state, b"\n" + LINES) == TOLD
 
 

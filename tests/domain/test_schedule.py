@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import schedule
+from domain import bounds, schedule
 from domain.schedule import State
 from domain.schedule_events import (
     ScheduleCameDue,
@@ -109,7 +109,7 @@ def test_sc3_all_fires_the_newest_so_many_and_says_what_it_left_out() -> None:
 
 def test_sc3_skip_fires_only_a_slot_that_is_not_late() -> None:
     definition = created(catch_up="skip")
-    late = schedule.LATE_US_MAX
+    late = bounds.SCHEDULE_LATE_US_MAX
     first, *_, last = hours(4)
     assert led_to(definition, came_due(first, late_us=late)) == (fired(first),)
     assert led_to(definition, came_due(first, late_us=late + 1)) == (
