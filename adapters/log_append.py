@@ -48,11 +48,16 @@ class View:
         return [hydrated(self._codec.decode(Row(*row)), self.text) for row in self._cursor.fetchall()]
 
     def text(self, scope: str, text: Text) -> bytes | None:
-        """A text; None for one that was erased."""
+        """A text; None for one that was erased. Raises Corrupt for one that is not what was stored."""
         found = self._cursor.connection.execute(
             "SELECT codec, data FROM blobs WHERE scope = ? AND sha256 = ?", (scope, text.sha256)
         ).fetchone()
-        return None if found is None else unpack(*found)
+        if found is None:
+            return None
+        content = unpack(*found)
+        if sha256(content).hexdigest() != text.sha256:
+            raise errors.Corrupt(why=f"the text {text.sha256[:12]} was changed where it is stored")
+        return content
 
     def version(self, stream: str) -> int:
         """See domain.ports.LogView."""

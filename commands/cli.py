@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 
-from commands import render
+from commands import render, standard_streams
 from commands.invocation import invocation
 from domain import errors
 
@@ -21,6 +21,7 @@ _FLAGS = {"-q", "--quiet", "--debug"}
 def main() -> None:
     """Run one command and end with its exit status."""
     os.umask(0o077)  # what rt writes is for its user alone
+    standard_streams.secure()
     arguments, tail = _split(sys.argv[1:])
     invocation.tail = tail
     try:
@@ -68,15 +69,25 @@ def _run(arguments: list[str]) -> object:
 def _failed(problem: Exception, arguments: list[str]) -> int:
     """Say what went wrong, and end."""
     if isinstance(problem, BrokenPipeError):  # `rt log tail | head` ends quietly
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _lose_output()
         return 0
     if type(problem).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(f"{problem}\n")
         return errors.Usage.exit
     shown = _for_users(problem)
+    try:
+        sys.stdout.flush()
+    except OSError as lost:
+        _lose_output()
+        shown = errors.OutputLost(why=str(lost.strerror)) if isinstance(problem, OSError) else shown
     render.error(shown, as_json="--json" in arguments)
     return shown.exit
+
+
+def _lose_output() -> None:
+    """Send what was not written nowhere: Python would complain of it at the very end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _NO_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}

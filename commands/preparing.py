@@ -25,7 +25,7 @@ from adapters.credentials import (
     references,
     resolved,
 )
-from commands.surroundings import surroundings
+from commands.surroundings import History, told
 from commands.world import World
 from domain import agents, errors, task_types, verification
 from domain.bounds import FALLBACKS_MAX, GIT_S, ISSUES_MAX
@@ -65,12 +65,12 @@ async def prepare(world: World, task: Task, run: str, stored: bytes) -> Ready | 
     adapter = config.adapters.get(wanted)
     if wanted in (BUILT_IN, AGENT) or adapter is None:
         return None
-    if adapter.kind == "script" and adapter.outcome != "json" and not _needs(adapter):
+    payload = msgspec.json.decode(stored)["payload"]
+    if adapter.kind == "script" and not _needs(adapter, payload):
         return None
     choice = await _chosen(world, task, wanted, adapter)
     adapter = config.adapters[choice.selected]
     own_env = await world.aside(_own_env, world, adapter, f"adapters.{choice.selected}")
-    payload = msgspec.json.decode(stored)["payload"]
     prepared = await world.aside(_prepared, world, task, run, payload, choice, adapter, own_env)
     if adapter.kind == "ollama" or adapter.kind in COMMANDS:
         found = await world.probes.health(choice.selected)
@@ -78,9 +78,10 @@ async def prepare(world: World, task: Task, run: str, stored: bytes) -> Ready | 
     return Ready(prepared=prepared, own_env=own_env)
 
 
-def _needs(adapter: Adapter) -> bool:
-    """Whether there is something to find out even for a script of which nothing is verified."""
-    return bool(adapter.env_file or adapter.fallback or references(adapter.env))
+def _needs(adapter: Adapter, payload: Mapping[str, Any]) -> bool:
+    """Whether there is something to find out for a script: most make no claims and begin with nothing of others."""
+    claims = adapter.outcome == "json" or bool(verification.inputs(payload))
+    return claims or bool(adapter.env_file or adapter.fallback or references(adapter.env))
 
 
 async def _chosen(world: World, task: Task, wanted: str, adapter: Adapter) -> AdapterChoice:
@@ -179,7 +180,7 @@ def _prepared(  # what there is to look at
     }
     looked_up = {name: value for name, value in own_env.items() if name.startswith(("CODEX_", "HERMES_"))}
     bypasses = {name: value for name, value in inherited.items() if name.startswith("HERMES_")}
-    around = surroundings(world, task) if not is_script else None
+    memory, said = told(world, task) if not is_script else ((), History())
     return Prepared(
         run=run,
         tmp=world.private,
@@ -199,8 +200,8 @@ def _prepared(  # what there is to look at
         external=external_inputs(payload),
         constitution=_constitution(world),
         rt_version=_version(),
-        memory=around.memory if around else (),
-        history=tuple((each.role, each.content) for each in around.history) if around else (),
+        memory=memory,
+        history=tuple((each.role, each.content) for each in said.kept),
     )
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from commands.world import World
 from domain import agents, bundle, errors
+from domain.agent_config import ProfileConfig
 from domain.agent_events import (
     GrantMade,
     GrantRevoked,
@@ -180,15 +181,12 @@ def owners(profile: str, thread: str) -> dict[str, str]:
 
 
 def surroundings(world: World, task: Task) -> bundle.Surroundings:
-    """What a run is given beside its task and the configuration."""
+    """What an agent's run is given beside its task and the configuration."""
     if not bundle.is_agent(task, world.config):
         return bundle.ALONE
     log, now_us = world.log, world.clock.now_us()
     profile = bundle.profile_of(task, world.config)
-    said = History()
-    if task.thread:
-        limits = applied(agents.profile(world.config, profile)).limits
-        said = history(log, task.thread, task.task, limits.history_messages, limits.history_bytes)
+    said = _so_far(world, task, agents.profile(world.config, profile))
     return bundle.Surroundings(
         grants=grants(log, now_us),
         thread=task.thread,
@@ -199,6 +197,21 @@ def surroundings(world: World, task: Task) -> bundle.Surroundings:
         parent_run=task.parent_run,
         depth=task.depth,
     )
+
+
+def told(world: World, task: Task) -> tuple[tuple[str, ...], History]:
+    """What the prompt of an adapter says of earlier work: what its profile remembers, and the thread so far."""
+    name = bundle.profile_of(task, world.config)
+    profile = agents.profile(world.config, name) if name else ProfileConfig()
+    memory = _remembered(world.log, world.config, name, task.thread, world.clock.now_us()) if name else ()
+    return memory, _so_far(world, task, profile)
+
+
+def _so_far(world: World, task: Task, profile: ProfileConfig) -> History:
+    if not task.thread:
+        return History()
+    limits = applied(profile).limits
+    return history(world.log, task.thread, task.task, limits.history_messages, limits.history_bytes)
 
 
 def _remembered(log: LogView, config: Config, profile: str, thread: str, now_us: int) -> tuple[str, ...]:

@@ -8,8 +8,10 @@ import msgspec
 from domain import errors, tools
 from domain.agent_config import (
     MODELS,
+    QUARANTINE,
     TOOLS,
     ControllerConfig,
+    LimitsConfig,
     Middleware,
     ModelConfig,
     ModelFallback,
@@ -38,7 +40,13 @@ def check(config: Config, source: str) -> None:
     _check_policies(config, source)
 
 
+_NOT_OF_ONE_SHOT = ("controller", "tools", "patterns", "budgets", "approvals", "middleware")
+_ONLY_OF_ONE_SHOT = ("adapter", "style", "max_prompt_chars", "on_unverified", "autonomy", "mcp")
+_DEFAULTS = ProfileConfig()
+
+
 def _check_profile(config: Config, each: ProfileConfig, where: str) -> None:
+    _check_fields(each, where)
     _known(each.controller, controllers(config), f"{where}.controller", "controller")
     for at, wanted in enumerate(each.tools):
         _known(wanted, TOOLS | config.tools, f"{where}.tools[{at}]", "tool")
@@ -52,6 +60,23 @@ def _check_profile(config: Config, each: ProfileConfig, where: str) -> None:
     if each.program == "chat" and controllers(config)[each.controller].kind != "openai":
         why = "a chat needs a model: a controller of kind openai"
         raise errors.InvalidConfig(where=f"{where}.controller", why=why)
+
+
+def _check_fields(each: ProfileConfig, where: str) -> None:
+    """A limit that nothing holds is worse than none: what the profile's program does not know is refused."""
+    alone = each.program == "one_shot"
+    for name in _NOT_OF_ONE_SHOT if alone else _ONLY_OF_ONE_SHOT:
+        if getattr(each, name) != getattr(_DEFAULTS, name):
+            decides = "an adapter decides" if alone else "a controller decides"
+            why = f"has no effect where program is {each.program!r}: there {decides}; leave it out"
+            raise errors.InvalidConfig(where=f"{where}.{name}", why=why)
+    own = LimitsConfig(history_messages=each.limits.history_messages, history_bytes=each.limits.history_bytes)
+    if alone and each.limits != own:
+        why = "only history_messages and history_bytes have an effect where program is 'one_shot'"
+        raise errors.InvalidConfig(where=f"{where}.limits", why=why)
+    if each.style == QUARANTINE and each.follow_up_tasks:
+        why = f"a profile of the style {QUARANTINE!r} makes no tasks of what strangers write"
+        raise errors.InvalidConfig(where=f"{where}.follow_up_tasks", why=why)
 
 
 def _check_middleware(config: Config, each: ProfileConfig, item: Middleware, where: str) -> None:

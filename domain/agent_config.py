@@ -1,6 +1,6 @@
 """The part of the configuration that is about agents: models, controllers, tools, policies, profiles, routes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -224,6 +224,9 @@ Middleware = (
 )
 
 
+QUARANTINE: Final = "quarantine"  # the style of what reads strangers' texts
+
+
 class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An agent: who decides, with what, within which limits."""
 
@@ -250,6 +253,16 @@ class ProfileConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     host_facing: bool = True
     memory: tuple[Literal["workspace", "agent", "thread", "user"], ...] = ()
     middleware: tuple[Middleware, ...] = ()
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether its runs get no bypass, whatever their adapter says."""
+        return self.autonomy == "restricted" or self.style == QUARANTINE
+
+    @property
+    def has_no_servers(self) -> bool:
+        """Whether its runs get no servers of tools."""
+        return self.mcp == "none" or self.style == QUARANTINE
 
 
 class RouteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,6 +1,6 @@
 """The frozen inputs of a run, computed from its task and the configuration: same inputs, same bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -67,10 +67,9 @@ def compile_run(  # noqa: PLR0913, PLR0917  # what a bundle is made of
     """
     wanted = runs_as(config, task.adapter, task.profile)
     name = wanted if prepared is None else prepared.choice.selected
-    for each in dict.fromkeys((wanted, name)):  # what stands in for a denied adapter is denied too, and the reverse
-        denied = _denied(task, config, each)
-        if denied is not None:
-            return Compiled(fact=denied)
+    refused = _refused(task, config, (wanted, name), prepared)
+    if refused is not None:
+        return Compiled(fact=refused)
     if is_agent(task, config):
         return _agent(task, stored_payload, config, folder, around, canonical)
     adapter = _COMMAND if name == BUILT_IN else config.adapters.get(name)
@@ -124,6 +123,17 @@ def _judged(prepared: Prepared, payload: dict[str, Any], config: Config, adapter
         hint_refunds_max=HINT_REFUNDS_MAX,
         echo=False,
     )
+
+
+def _refused(task: Task, config: Config, names: Iterable[str], prepared: Prepared | None) -> RunRefused | None:
+    """Why the run must not begin: the rules about runs, or what earlier phases left for it."""
+    for each in dict.fromkeys(names):  # what stands in for a denied adapter is denied too, and the reverse
+        denied = _denied(task, config, each)
+        if denied is not None:
+            return denied
+    if prepared is None or not prepared.input_issues:
+        return None
+    return RunRefused(cause="input_verification_failed", message="; ".join(prepared.input_issues)[:2_000])
 
 
 def _denied(task: Task, config: Config, adapter: str) -> RunRefused | None:

@@ -4,16 +4,14 @@ What cannot be enforced is reported by name, never dropped in silence; what is u
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from domain.agent_config import ProfileConfig
+from domain.agent_config import QUARANTINE, ProfileConfig
 from domain.old_config import Translated, fields, known, near, typed, unknown
 from domain.prompt import STYLE_RULES
-
-QUARANTINE: Final = "quarantine"  # the style of what reads strangers' texts
 
 _PROFILE_KEYS = (
     "profile_id", "style", "role", "system_prompt_parts", "skills", "default_adapter", "tool_policy",

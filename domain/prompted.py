@@ -85,10 +85,6 @@ def compile_prompted(  # noqa: PLR0913, PLR0917  # what a bundle is made of
     """The bundle of a run that gets a prompt; a refusal where it cannot be made or may not run."""
     name = found.choice.selected
     adapter = config.adapters[name]
-    if found.input_issues:
-        return Compiled(
-            fact=RunRefused(cause="input_verification_failed", message="; ".join(found.input_issues)[:2_000])
-        )
     document = msgspec.json.decode(stored)
     try:
         made = prompt.assemble(_inputs(task, document, config, found))
@@ -101,7 +97,7 @@ def compile_prompted(  # noqa: PLR0913, PLR0917  # what a bundle is made of
     except launch.NotLaunchable as problem:
         return Compiled(fact=RunRefused(cause=problem.cause, message=problem.message))
     profile = config.profiles.get(task.profile or config.default_profile)
-    if bypass and profile is not None and profile.autonomy == "restricted":
+    if bypass and profile is not None and profile.is_restricted:
         message = f"profile {task.profile!r} is restricted, and the adapter sets {', '.join(bypass)}"
         return Compiled(fact=RunRefused(cause="autonomy_refused", message=message[:2_000]))
     judged = brief.encode(_brief(task, document["payload"], config, adapter, cli, found))
@@ -179,8 +175,8 @@ def _capped(cli: AgentCli | None, config: Config, task: Task) -> AgentCli | None
     profile = config.profiles.get(task.profile or config.default_profile)
     if cli is None or profile is None:
         return cli
-    cli = launch.capped(cli, profile.autonomy)
-    return msgspec.structs.replace(cli, mcp="none") if profile.mcp == "none" else cli
+    cli = launch.capped(cli, "restricted" if profile.is_restricted else "trusted-vm")
+    return msgspec.structs.replace(cli, mcp="none") if profile.has_no_servers else cli
 
 
 def _call(  # noqa: PLR0913, PLR0917  # what a call is made of

@@ -137,6 +137,14 @@ class StoreFull(Corrupt):
     hint = "rt doctor"
 
 
+class OutputLost(StoreFull):
+    """An answer could not be written to where the caller wanted it. What was asked for may have been done."""
+
+    code = "output.lost"
+    message = "standard output takes nothing more: {why}"
+    hint = "rt status"
+
+
 class OutcomeUnknown(Corrupt):
     """The store reported an error, and what was written cannot be read back."""
 

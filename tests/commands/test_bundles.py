@@ -1,7 +1,9 @@
 """The frozen inputs of a run: the document, its hashes, and how well the outside was frozen. Section 7."""
 
 import hashlib
+import json
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +46,11 @@ adapter = "coder"
 style = "codex-like"
 role = "an engineer"
 skills = ["planning"]
+[profiles.keen]
+program = "one_shot"
+adapter = "coder"
+memory = ["workspace", "thread"]
+limits = {{ history_messages = 2 }}
 """
 
 
@@ -259,3 +266,35 @@ def test_bn6_hooks_and_monitors_of_a_repository_are_not_run(bench: Bench) -> Non
     (workspace / ".git/config").write_text(before)
     assert run.bundle["workspace"]["kind"] == "git"
     assert not (bench.folder / "monitored").exists()
+
+
+def test_pr1_what_is_remembered_and_what_was_said_in_the_thread_reaches_the_prompt(bench: Bench) -> None:
+    """As much of it as the profile says; a profile that remembers nothing is told nothing."""
+    bench.program("codex", GOOD)
+    bench.place.ok("memory", "remember", "port", "the server listens on 8080")
+    for goal in ("the first question", "the second question"):
+        bench.run(requested_profile="keen", thread="talk", payload=IN_WS | {"goal": goal})
+    bench.place.ok("memory", "remember", "--scope", "thread:talk", "name", "the user is called Ann")
+    bench.run(requested_profile="keen", thread="talk", payload=IN_WS | {"goal": "the third question"})
+    bench.run(requested_profile="it", payload=IN_WS | {"goal": "another question"})
+    *_, third, other = (seen.stdin.decode() for seen in bench.seen("codex"))
+    assert "- port: the server listens on 8080" in third
+    assert "- name: the user is called Ann" in third
+    assert "user: the second question" in third
+    assert "the first question" not in third, "two messages, the oldest left out"
+    assert "8080" not in other
+
+
+def test_bn7_a_text_that_was_changed_where_it_is_stored_starts_nothing(bench: Bench) -> None:
+    bench.program("codex", GOOD)
+    task = bench.queue(requested_adapter="coder", payload=IN_WS | {"goal": "as it was asked for"})
+    with sqlite3.connect(bench.place.state / "log.db") as db:
+        forged = json.dumps({"description": "", "payload": IN_WS | {"goal": "something else"}}).encode()
+        db.execute("UPDATE blobs SET codec = 0, data = ? WHERE scope = ?", (forged, task))
+    bench.place.rt("run-once")
+    assert bench.seen("codex") == []
+    (run,) = bench.settle(task)
+    assert (run.one("run.refused").cause, run.one("run.refused").message) == ("bundle_failed", "log.corrupt")
+    assert bench.status(task)[0] == "blocked"
+    with sqlite3.connect(bench.place.state / "log.db") as db:  # the other tests' home is whole again
+        db.execute("DELETE FROM blobs WHERE scope = ?", (task,))

@@ -455,7 +455,7 @@ def test_a_check_tells_what_will_not_work(place: Place) -> None:
     write(place.folder, base_json=OLD)
     place.config(
         'extends = "base.json"\n[controllers.c]\nkind = "command"\nargv = ["./gone", "x"]\n'
-        '[adapters.s]\ncommand = "sh"\nenv_file = "gone.env"\n[profiles.p]\nstyle = "codx-like"\n'
+        '[adapters.s]\ncommand = "sh"\nenv_file = "gone.env"\n[profiles.p]\nprogram = "one_shot"\nstyle = "codx-like"\n'
     )
     text = place.ok("config", "check").text
     for words in (

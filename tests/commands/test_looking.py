@@ -87,7 +87,7 @@ def test_show_tells_a_run_with_its_calls(shared: Place) -> None:
 def test_ids_are_found_by_prefix_with_dashes_and_in_capitals(shared: Place, noun: str) -> None:
     found = shared.rows(noun, "list")[0][noun]
     dashed = f"{found[:8]}-{found[8:12]}-{found[12:16]}-{found[16:20]}-{found[20:]}"
-    for given in (found, found[:4], found[:12].upper(), dashed):
+    for given in (found, found[:8], found[:12].upper(), dashed):
         assert shared.json(noun, "show", given)[noun] == found
 
 

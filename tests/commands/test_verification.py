@@ -26,6 +26,10 @@ on_unverified = "block"
 [profiles.lenient]
 program = "one_shot"
 adapter = "coder"
+[adapters.checker]
+kind = "script"
+command = "./codex"
+outcome = "exit"
 """
 
 
@@ -266,6 +270,16 @@ def test_inputs_that_are_not_what_they_are_taken_for_block_the_task_before_the_l
     assert why in refused.message
     assert bench.seen("codex") == []
     assert bench.status(run.task) == ("blocked", "input_verification_failed")
+
+
+def test_a_script_is_not_launched_with_them_either(bench: Bench) -> None:
+    run = went(bench, "", payload=goal(bench, "verify", proposal=PLAN), requested_adapter="checker")
+    assert run.one("run.refused").cause == "input_verification_failed"
+    assert bench.seen("codex") == []
+    assert bench.status(run.task) == ("blocked", "input_verification_failed")
+    bench.program("codex", "out('fine')")
+    run = bench.run(payload=goal(bench, "execute", proposal=PLAN), requested_adapter="checker")
+    assert run.end == ("completed", "none", "")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "rb")), *kinds[0])
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "wb")), *kinds[1])
     sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "wb")), *kinds[2], line_buffering=True)
+    sys.__stderr__ = sys.stderr  # type: ignore[misc]  # as an interpreter keeps it: whoever replaces it does not close it
     os._exit(_ended())
 
 

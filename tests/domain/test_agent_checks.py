@@ -131,6 +131,55 @@ def test_a_field_that_does_nothing_for_its_kind_is_refused(text: str, field: str
     assert f"rt.toml: {field}: means nothing for kind" in problem(text)
 
 
+ONE_SHOT = '[adapters.a]\nkind = "codex"\n[profiles.p]\nprogram = "one_shot"\nadapter = "a"\n'
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        'controller = "qwen"',
+        'tools = ["memory"]',
+        "tools = []",
+        'patterns = {urgent = ["out of"]}',
+        "budgets = {decisions = 3}",
+        'approvals = {local-process = "ask"}',
+        'middleware = [{kind = "trim-history", messages = 3}]',
+    ],
+)
+def test_pr1_what_an_adapter_is_not_held_to_is_refused_where_an_adapter_decides(field: str) -> None:
+    name = field.partition(" ")[0]
+    assert f"rt.toml: profiles.p.{name}: has no effect where program is 'one_shot'" in problem(ONE_SHOT + field)
+
+
+def test_pr1_of_the_limits_an_adapter_knows_those_of_the_history() -> None:
+    assert "profiles.p.limits: only history_messages and" in problem(ONE_SHOT + "limits = {silence_s = 5}")
+    assert accept(ONE_SHOT + "limits = {history_messages = 2}").profiles["p"].limits.history_messages == 2
+
+
+@pytest.mark.parametrize("program", ["controller", "chat"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        'adapter = "a"',
+        'style = "codex-like"',
+        "max_prompt_chars = 5000",
+        'on_unverified = "block"',
+        'autonomy = "restricted"',
+        'mcp = "none"',
+    ],
+)
+def test_pr1_what_belongs_to_an_adapter_is_refused_where_a_controller_decides(program: str, field: str) -> None:
+    text = f'[adapters.a]\nkind = "codex"\n[profiles.p]\nprogram = "{program}"\ncontroller = "qwen"\n{field}'
+    name = field.partition(" ")[0]
+    assert f"profiles.p.{name}: has no effect where program is {program!r}" in problem(text)
+
+
+def test_pr4_who_reads_strangers_texts_makes_no_tasks_of_them() -> None:
+    text = ONE_SHOT + 'style = "quarantine"\n'
+    assert "profiles.p.follow_up_tasks: a profile of the style 'quarantine'" in problem(text + "follow_up_tasks = true")
+    assert accept(text + "external_messages = true").profiles["p"].is_restricted
+
+
 def test_a_budget_of_cost_needs_a_controller_whose_cost_is_known() -> None:
     profile = '[profiles.p]\ncontroller = "{}"\nbudgets = {{cost_usd = 1}}\n'
     assert "nobody can tell what 'm' costs" in problem(MODEL + profile.format("m"))

@@ -35,6 +35,7 @@ ADAPTERS = {
 }
 PROFILES = {
     "strict": ProfileConfig(program="one_shot", adapter="trusted", autonomy="restricted", mcp="none"),
+    "triage": ProfileConfig(program="one_shot", adapter="trusted", style="quarantine"),
     "small": ProfileConfig(program="one_shot", adapter="codex", max_prompt_chars=2_000, role="r" * 3_000),
 }
 CONFIG = Config(adapters=ADAPTERS, profiles=PROFILES)
@@ -269,8 +270,10 @@ def test_ad4_an_environment_that_leaves_no_room_refuses_the_run() -> None:
 # caps
 
 
-def test_pr4_under_a_restricted_profile_nothing_takes_a_restraint_away() -> None:
-    made = compiled("", profile="strict", found=prepared("trusted"))
+@pytest.mark.parametrize("profile", ["strict", "triage"])
+def test_pr4_under_a_restricted_profile_nothing_takes_a_restraint_away(profile: str) -> None:
+    """Nor under one that reads strangers' texts, whatever else it says."""
+    made = compiled("", profile=profile, found=prepared("trusted"))
     assert made.call is not None
     assert made.call.argv == ("claude", "-p", "--output-format", "stream-json", "--verbose", "--strict-mcp-config")
     assert started(made).bypass == ()
@@ -280,7 +283,7 @@ def test_ad11_without_a_profile_it_is_named() -> None:
     assert "--yolo" in started(compiled("trusted")).bypass
 
 
-@pytest.mark.parametrize("profile", ["strict", ""])
+@pytest.mark.parametrize("profile", ["strict", "triage", ""])
 def test_pr4_a_bypass_by_a_variable_is_refused_under_a_cap_and_named_without(profile: str) -> None:
     made = compiled("hermes", profile=profile, found=prepared("hermes", env={"HERMES_YOLO_MODE": "1"}))
     if profile:
