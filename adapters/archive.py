@@ -57,11 +57,9 @@ def _verify(db: sqlite3.Connection) -> Verified:
         position, stream, version, topic, cause, state, found, codec, body = row
         prev = link(prev, expected, stream, version, topic, cause, state)
         if position != expected or prev != found:
-            raise errors.Corrupt(why=f"event {expected} is not the one that was written")
+            raise _damaged(expected)
         if version != versions.get(stream, 0) + 1:
-            raise errors.Corrupt(
-                why=f"event {expected}: version {version} of stream {stream} after {version - 1} is missing"
-            )
+            raise _damaged(expected, f"is version {version} of stream {stream}, and {version - 1} is missing")
         versions[stream] = version
         if topic.startswith("output."):
             bodies += body is not None
@@ -74,6 +72,10 @@ def _verify(db: sqlite3.Connection) -> Verified:
         if not _is_text(sha256, codec, data):
             raise errors.Corrupt(why=f"the text {sha256[:12]} of task {scope[:8]} is not what was recorded")
     return Verified(upto, prev.hex() if upto else "", bodies, missing, texts)
+
+
+def _damaged(position: int, why: str = "is not the one that was written") -> errors.EventDamaged:
+    return errors.EventDamaged(position=position, before=position - 1, why=why)
 
 
 class _Digest(msgspec.Struct):
@@ -102,13 +104,21 @@ def _is_text(sha256: str, codec: int, data: bytes) -> bool:
 
 
 def entries(db: sqlite3.Connection, upto: int) -> Iterator[Entry]:
-    """The whole log, each text and salt with the first event of its task or stream."""
-    rows = db.execute(
-        f"SELECT {COLUMNS}, hash, codec, data FROM event_bodies"  # noqa: S608
-        " WHERE position <= ? ORDER BY position",
-        (upto,),
-    )
-    yield from _entries(db, rows, texts_of_run=None)
+    """The log up to a position, each text and salt with the first event of its task or stream. Raises Corrupt."""
+    try:
+        rows = db.execute(
+            f"SELECT {COLUMNS}, hash, codec, data FROM event_bodies"  # noqa: S608
+            " WHERE position <= ? ORDER BY position",
+            (upto,),
+        )
+        prev = GENESIS
+        for expected, entry in enumerate(_entries(db, rows, texts_of_run=None), 1):
+            prev = link(prev, expected, *entry.row[1:])
+            if entry.row.position != expected or prev != entry.hash:
+                raise _damaged(expected)
+            yield entry
+    except sqlite3.Error as problem:
+        raise errors.Corrupt(why=f"SQLite cannot read it: {problem}") from problem
 
 
 def run_entries(db: sqlite3.Connection, run: str) -> list[Entry]:

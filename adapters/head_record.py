@@ -26,14 +26,14 @@ class HeadRecord:
         self._written_s = time.monotonic()  # short-lived commands write once, when they close
 
     def read(self) -> Head:
-        """The recorded end; position 0 when there is no record. Raises Corrupt."""
+        """The recorded end; position 0 when there is no record. Raises TailLost for one that does not read."""
         try:
             found = json.loads(self._path.read_bytes())
             return Head(int(found["position"]), str(found["hash"]))
         except (FileNotFoundError, NotADirectoryError):
             return Head(0, "")
         except (ValueError, KeyError, TypeError) as problem:
-            raise errors.Corrupt(why=f"the head record {self._path} does not read: {problem}") from problem
+            raise errors.TailLost(why=f"the head record {self._path} does not read: {problem}") from problem
 
     def check(self, recorded: Head, end: int, hash_at: Callable[[int], str]) -> None:
         """Compare a record, read before the log's end was, with the log. Raises TailLost. A log ahead is normal."""

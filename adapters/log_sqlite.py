@@ -22,6 +22,7 @@ from eventsourcing.sqlite import (
 from adapters.codec import Codec, Row
 from adapters.head_record import HeadRecord
 from adapters.log_append import Batch
+from adapters.log_problems import translated
 from adapters.log_read import ReadLog
 from adapters.log_reader import BUSY_S, address, open_read_only
 from adapters.log_schema import COLUMNS, INDEX, INDEX_TABLES, SCHEMA, TABLES
@@ -121,7 +122,7 @@ class SqliteLog(ReadLog):
             with _creating(folder) if create else contextlib.nullcontext():
                 self._open(path, create=create)
         except (sqlite3.Error, OSError, PersistenceError) as problem:
-            raise _translated(problem, path) from problem
+            raise translated(problem, path) from problem
         try:
             super().__init__(folder, codec=codec)
             self.recorder = Recorder(self._datastore)
@@ -129,7 +130,7 @@ class SqliteLog(ReadLog):
             self._record.check(recorded, self.head().position, self.hash_at)
         except sqlite3.Error as problem:
             self.close()
-            raise _translated(problem, path) from problem
+            raise translated(problem, path) from problem
         except BaseException:
             self.close()
             raise
@@ -212,7 +213,7 @@ class SqliteLog(ReadLog):
             if hopeful and isinstance(problem, sqlite3.IntegrityError):
                 raise
             if batch is None or not self._is_there(batch.written):
-                raise _translated(problem, self.path) from problem
+                raise translated(problem, self.path) from problem
         except BaseException:
             self._versions.clear()
             self._roll_back()
@@ -255,7 +256,7 @@ class SqliteLog(ReadLog):
             try:
                 answer = task(self._writer)
             except sqlite3.Error as problem:
-                raise _translated(problem, self.path) from problem
+                raise translated(problem, self.path) from problem
         head = self.head()
         self._record.advance(head.position, head.hash)
         return answer
@@ -280,18 +281,3 @@ def _creating(folder: Path) -> Iterator[None]:
     with (folder / "log.db.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-_NO_WRITING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
-
-
-def _translated(problem: Exception, path: Path) -> errors.RtError:
-    why = str(problem)
-    code = getattr(problem, "sqlite_errorcode", 0)
-    if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return errors.LogBusy(seconds=int(BUSY_S))
-    if isinstance(problem, OSError) or code & 0xFF in _NO_WRITING or code == sqlite3.SQLITE_IOERR_WRITE:
-        return errors.StoreFull(path=str(path), why=why)
-    if "malformed" in why or "not a database" in why:
-        return errors.Corrupt(why=why)
-    return errors.OutcomeUnknown(why=why)

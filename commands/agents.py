@@ -36,8 +36,11 @@ def agent_document(
     if bool(goal) and bool(argv):
         raise typer.BadParameter("give one of them: a goal, or a command")
     profile, chosen = (_named(agent), None) if argv else _chosen(runtime, goal, agent, thread)
-    payload: dict[str, Any] = {"cwd": str(Path.cwd())}
+    payload, adapter = _begun(runtime, profile)
     cancel_on, finish_on = phrases
+    if argv and adapter is None:
+        why = f"profile {profile!r} gives a prompt to its adapter and watches no command; give it a goal in words"
+        raise errors.Invalid(where="--agent", why=why)
     if argv:
         payload |= {"argv": argv, "goal": f"watch: {' '.join(argv)}"[:2000]}
         if cancel_on or finish_on:
@@ -59,10 +62,17 @@ def agent_document(
         "source": "cli",
         "subject": "".join(each if each.isprintable() else " " for each in subject)[:200],
         "payload": payload,
-        "requested_adapter": AGENT,
+        "requested_adapter": adapter,
         "requested_profile": profile,
     }
     return document | ({"thread": thread} if thread else {}), chosen
+
+
+def _begun(runtime: Runtime, profile: str) -> tuple[dict[str, Any], str | None]:
+    """What a payload begins with, and who serves the profile: our own agents, or the adapter that it names."""
+    if agents.profile(runtime.config, profile).program == "one_shot":
+        return {}, None  # the adapter has a folder of its own
+    return {"cwd": str(Path.cwd())}, AGENT
 
 
 def _named(agent: str) -> str:
@@ -89,7 +99,12 @@ def known_controller(runtime: Runtime, name: str) -> None:
 
 
 def check_serves(runtime: Runtime, profile: str, controller: str) -> None:
-    """A goal in words needs somebody who understands words: the controller, or one that takes over from it."""
+    """A goal in words needs somebody who understands words: the controller, one that takes over from it, an adapter."""
+    if agents.profile(runtime.config, profile).program == "one_shot":
+        if controller:
+            why = f"profile {profile!r} gives a prompt to its adapter; leave --controller out"
+            raise errors.Invalid(where="--controller", why=why)
+        return
     names = [controller]
     if not controller:
         found = agents.profile(runtime.config, profile)
@@ -124,12 +139,13 @@ def routed_document(runtime: Runtime, *, goal: str, agent: str, thread: str = ""
     chosen = _route(runtime, goal, agent, thread)
     if chosen is None:
         raise _nobody()
+    payload, adapter = _begun(runtime, chosen.routed.selected)
     document = {
         "kind": "goal",
         "source": "cli",
         "subject": "".join(each if each.isprintable() else " " for each in goal)[:200],
-        "payload": {"goal": goal, "cwd": str(Path.cwd())},
-        "requested_adapter": AGENT,
+        "payload": payload | {"goal": goal},
+        "requested_adapter": adapter,
         "requested_profile": chosen.routed.selected,
         "thread": thread or None,
     }
@@ -148,7 +164,7 @@ def _route(runtime: Runtime, goal: str, agent: str, thread: str = "") -> Chosen 
 
 
 def _nobody() -> errors.Invalid:
-    why = "no rule of [routing] matches and it has no default; name a profile with --agent (rt profile list)"
+    why = "no rule of [routing] matches and it has no default; name a profile (rt profile list)"
     return errors.Invalid(where="the goal", why=why)
 
 

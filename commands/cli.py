@@ -100,6 +100,12 @@ def _for_users(problem: Exception) -> errors.RtError:
     if _is_usage(problem):
         why = problem.format_message()  # type: ignore[attr-defined]  # click's own
         return errors.Usage(why=why[:1].lower() + why[1:])
+    if type(problem).__module__ == "sqlite3":  # of a reader: what writes translates by itself
+        from pathlib import Path
+
+        from adapters.log_problems import translated
+
+        return translated(problem, Path(invocation.home or ".rt"))
     if isinstance(problem, OSError) and problem.errno in _NO_WRITING:
         return errors.StoreFull(path=str(problem.filename or "the home"), why=str(problem.strerror))
     return errors.Bug(kind=type(problem).__name__, text=str(problem)[:300])

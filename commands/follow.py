@@ -43,6 +43,7 @@ class Printer:
         self.gone = gone
         self.tasks: list[str] = []
         self.ended = 0
+        self.lost = ""  # why the output could not be shown
         self._output = output
         self._open_line = False  # whether the output on stderr's terminal stands in the middle of a line
         self._quiet = quiet or render.style.quiet
@@ -81,6 +82,9 @@ class Printer:
         except BrokenPipeError:  # `rt do -- yes | head`
             self._output = False
             self.gone()
+        except OSError as problem:  # a full disk: the run goes on, and its output is in the log
+            self._output = False
+            self.lost = str(problem.strerror)
 
     @staticmethod
     def end(task: Task, summary: str = "") -> None:

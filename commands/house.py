@@ -225,7 +225,10 @@ EXIT_CODES = (
     (4, "diverged: replay, golden logs"),
     (5, "conflict or busy; trying again can help"),
     (6, "refused by a rule; trying again does not help"),
-    (7, "the store: damaged, tail lost, disk full, newer format; nothing was acknowledged"),
+    (
+        7,
+        "the store: damaged, tail lost, disk full, newer format; nothing was acknowledged. `output.lost`: it was done",
+    ),
     (8, "pending: waits for a person or for its time"),
     (70, "a bug in rt"),
     (130, "interrupted (143: terminated), after draining"),

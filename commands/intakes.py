@@ -9,6 +9,7 @@ from commands import batches, documents, one_task, options, render
 from commands.invocation import invocation
 from commands.taking_in import announce, check, take_in_many
 from domain import errors
+from domain.config import BUILT_IN
 
 if TYPE_CHECKING:
     from commands.taking_in import Taken
@@ -51,6 +52,8 @@ def intake(  # the fields of a task
     else:
         content = _intake_payload(payload, goal)
         whole = {"kind": kind or ("command" if "argv" in content else "goal"), "source": source, "payload": content}
+        if invocation.tail is not None and adapter is None and profile is None:
+            adapter = BUILT_IN  # a command is run, whoever else is the default
         if subject is None and "argv" in content:
             subject = one_task.subject(content["argv"])
     served, chosen = _served(runtime, profile, whole)

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -125,7 +126,12 @@ def verify(
 
     runtime = invocation.runtime()
     record = HeadRecord(runtime.home.state / "head.json")
-    recorded = record.read()
+    try:
+        recorded, is_lost = record.read(), False
+    except errors.TailLost:
+        if not accept_loss:
+            raise
+        recorded, is_lost = Head(0, ""), True
     db = archive.connect(runtime.home.state)
     try:
         found = archive.verify(db)
@@ -137,8 +143,10 @@ def verify(
         try:
             record.check(recorded, found.events, hash_at)
         except errors.TailLost:
+            is_lost = True
             if not accept_loss:
                 raise
+        if is_lost:
             _accept(record, recorded, Head(found.events, found.hash))
             found, recorded = archive.verify(db), record.read()
     finally:
@@ -196,8 +204,9 @@ def backup(
 
 
 @app.command("export", help="The whole log as lines of JSON, on stdout or into a file.")
-def export(  # noqa: C901  # two targets, three ways to fail
+def export(
     target: Annotated[str, typer.Argument(metavar="[FILE]", help="A file; - is stdout.")] = "-",
+    upto: Annotated[int | None, typer.Option("--upto", min=1, help="Not what is behind this position.")] = None,
     as_json: options.Json = False,
 ) -> None:
     """Export the log."""
@@ -210,22 +219,13 @@ def export(  # noqa: C901  # two targets, three ways to fail
     runtime = invocation.runtime()
     db = archive.connect(runtime.home.state)
     position, head = runtime.reader.head()
-    header = transfer.Header(format=transfer.FORMAT, events=position, position=position, hash=head.hex())
-    lines = transfer.encode(header, archive.entries(db, position))
     try:
-        if target == "-":
-            for line in lines:
-                sys.stdout.buffer.write(line)
-            sys.stdout.flush()
-        else:
-            with Path(target).open("xb") as file:
-                file.writelines(lines)
-    except FileExistsError:
-        raise errors.FileThere(path=target) from None
-    except OSError as problem:
-        if isinstance(problem, BrokenPipeError):
-            raise
-        raise errors.StoreFull(path=target, why=str(problem.strerror)) from None
+        if upto is not None and upto > position:
+            raise errors.PositionUnknown(what="the log", given=upto, first=1, last=position)
+        if upto is not None:
+            position, head = upto, runtime.reader.hash_at(upto) or b""
+        header = transfer.Header(format=transfer.FORMAT, events=position, position=position, hash=head.hex())
+        _export(target, transfer.encode(header, archive.entries(db, position)))
     finally:
         db.close()
         runtime.close()
@@ -235,6 +235,26 @@ def export(  # noqa: C901  # two targets, three ways to fail
             render.document("rt.export.v1", answer)
         else:
             render.out(f"exported {position} events to {target}")
+
+
+def _export(target: str, lines: Iterable[bytes]) -> None:
+    """Write lines to a new file, or to stdout for -. A file that could not be written whole is not left there."""
+    if target == "-":
+        for line in lines:
+            sys.stdout.buffer.write(line)
+        sys.stdout.flush()
+        return
+    try:
+        with Path(target).open("xb") as file:
+            try:
+                file.writelines(lines)
+            except BaseException:
+                Path(target).unlink()
+                raise
+    except FileExistsError:
+        raise errors.FileThere(path=target) from None
+    except OSError as problem:
+        raise errors.StoreFull(path=target, why=str(problem.strerror)) from None
 
 
 @app.command("import", help="Write an exported log into an empty home; hashes are checked, all of it or nothing.")

@@ -20,9 +20,13 @@ _NO_TEXTS: Mapping[str, bytes] = {}
 class Making:
     """What is to be appended. `base` events of the same put come before it; causes may point to them."""
 
-    def __init__(self, view: LogView, *, at_us: int, actor: str, base: tuple[Recorded, ...] = ()) -> None:
+    def __init__(
+        self, view: LogView, *, at_us: int, actor: str, as_of_us: int = 0, base: tuple[Recorded, ...] = ()
+    ) -> None:
+        """`as_of_us`: what is looked at as it would be at another time than now, when it is recorded."""
         self.view = view
         self.at_us = at_us
+        self.as_of_us = as_of_us or at_us
         self.actor = actor
         self._base = len(base)
         self._first = {event.stream: event.version for event in base}

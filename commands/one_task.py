@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from commands import documents, render
 from commands.invocation import invocation
 from commands.taking_in import announce, check, take_in
+from domain.config import BUILT_IN
 
 if TYPE_CHECKING:
     from commands.wiring import Runtime
@@ -34,7 +35,8 @@ def take(arguments: Sequence[str]) -> None:
 def of_command(argv: Sequence[str]) -> dict[str, Any]:
     """The task of a command, to be run where it is said."""
     payload = {"argv": list(argv), "cwd": str(Path.cwd())}
-    return {"kind": "command", "source": "cli", "payload": payload, "subject": subject(argv)}
+    about = {"kind": "command", "source": "cli", "subject": subject(argv)}
+    return about | {"payload": payload, "requested_adapter": BUILT_IN}  # a command is run, whoever else is the default
 
 
 def subject(argv: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from commands.scheduling import Known, Scheduler, Ticked
 from commands.taking_in import announce
 from commands.wiring import Runtime
 from domain import errors, schedule
+from domain.config import BUILT_IN
 from domain.intake import parse_time
 from domain.schedule_input import Accepted
 
@@ -99,6 +100,7 @@ def _document(name: str, task: str | None, fields: dict[str, Any]) -> object:
             "source": f"schedule:{name}",
             "subject": " ".join(invocation.tail)[:200],
             "payload": {"argv": list(invocation.tail), "cwd": str(Path.cwd())},
+            "requested_adapter": BUILT_IN,
         }
     elif task is not None:
         wanted = documents.read(task, "schedule.task")
@@ -178,7 +180,7 @@ def _change(name: str, verb: str, reason: str, *, as_json: bool) -> None:
         render.out(f"{verb}d: {render.line(name)} at position {position}" if changed else f"was {verb}d already")
 
 
-@app.command("tick", help="Evaluate the schedules now, or as if it were another time.")
+@app.command("tick", help="Evaluate the schedules now, or as if it were another time: what is due then is made now.")
 def tick(
     at: Annotated[str, typer.Option("--at", help="Evaluate as of this time.")] = "", as_json: options.Json = False
 ) -> None:
@@ -207,8 +209,10 @@ def _tick(at: str, only: str, *, as_json: bool) -> None:
 
 def evaluated(runtime: Runtime, at: str, only: str = "", where: str = "--at") -> Ticked:
     """Evaluate the schedules now or as of a time, or run one of them. Raises Invalid, ScheduleNotFound."""
-    now_us = parse_time(at, where) if at else runtime.clock.now_us()
-    return Scheduler(runtime.config).tick(runtime.log, now_us, runtime.actor, explicit=True, only=only)
+    clock_us = runtime.clock.now_us()
+    now_us = parse_time(at, where) if at else clock_us
+    scheduler = Scheduler(runtime.config)
+    return scheduler.tick(runtime.log, now_us, runtime.actor, explicit=True, only=only, recorded_us=clock_us)
 
 
 def ticked(done: Ticked) -> dict[str, Any]:

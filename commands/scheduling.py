@@ -150,12 +150,15 @@ class Scheduler:
             return wanted.first_us
         return now_us + ((state.next_us - now_us) % wanted.every_us or wanted.every_us)
 
-    def tick(self, log: Log, now_us: int, actor: str, *, explicit: bool = False, only: str = "") -> Ticked:
+    def tick(
+        self, log: Log, now_us: int, actor: str, *, explicit: bool = False, only: str = "", recorded_us: int = 0
+    ) -> Ticked:
         """Evaluate what is due: all of it in one transaction. An idle evaluation that nobody asked for writes nothing.
 
-        `only` names one schedule that a person wants to run now. Raises ScheduleNotFound.
+        `now_us` may be another time than that at which it is recorded. `only` names one schedule that a person wants to
+        run now. Raises ScheduleNotFound.
         """
-        evaluation = self.evaluation(now_us, actor, explicit=explicit, only=only)
+        evaluation = self.evaluation(now_us, actor, explicit=explicit, only=only, recorded_us=recorded_us)
         position, _ = _appended(log, evaluation.work)
         return evaluation.done._replace(position=position)
 
@@ -164,13 +167,15 @@ class Scheduler:
         found = (self.known(view, stream) for stream in _far_ahead(view, now_us))
         return any(each is not None and schedule.stranded(each.state, now_us) for each in found)
 
-    def evaluation(self, now_us: int, actor: str, *, explicit: bool = False, only: str = "") -> "Evaluation":
+    def evaluation(
+        self, now_us: int, actor: str, *, explicit: bool = False, only: str = "", recorded_us: int = 0
+    ) -> "Evaluation":
         """An evaluation that is still to be appended."""
-        return Evaluation(self, now_us, actor, explicit=explicit, only=only)
+        return Evaluation(self, now_us, actor, explicit=explicit, only=only, recorded_us=recorded_us or now_us)
 
     def evaluated(self, making: Making, view: LogView, only: str) -> Ticked:
         """What follows from the slots that are due, in a put that is in the making."""
-        states = [self.named(view, only)] if only else self._due(view, making.at_us)
+        states = [self.named(view, only)] if only else self._due(view, making)
         tasks: list[str] = []
         skipped = 0
         failed: list[tuple[str, str]] = []
@@ -188,8 +193,10 @@ class Scheduler:
             skipped += left_out
         return Ticked(len(states), tuple(tasks), skipped, 0, tuple(failed))
 
-    def _due(self, view: LogView, now_us: int) -> list[Known]:
-        streams = [*view.due(SCHEDULE, now_us, 1 << 20), *_far_ahead(view, now_us)]
+    def _due(self, view: LogView, making: Making) -> list[Known]:
+        now_us = making.as_of_us
+        looks_back = now_us < making.at_us  # then a slot that lies far ahead says nothing about a wrong clock
+        streams = [*view.due(SCHEDULE, now_us, 1 << 20), *([] if looks_back else _far_ahead(view, now_us))]
         known = [each for stream in streams if (each := self.known(view, stream)) is not None]
         found = {each.state.definition.name: each for each in known}
         order = schedule.due([each.state for each in known], now_us)
@@ -197,7 +204,7 @@ class Scheduler:
         return [found[state.definition.name] for state in order] + stranded
 
     def _evaluate(self, making: Making, view: LogView, each: Known, *, forced: bool) -> tuple[list[str], int]:
-        state, wanted, now_us = each.state, each.state.definition, making.at_us
+        state, wanted, now_us = each.state, each.state.definition, making.as_of_us
         opened = self._open_tasks(view, each)
         slots: tuple[int, ...] = (now_us,)
         missed, next_us = 0, state.next_us
@@ -236,7 +243,7 @@ class Scheduler:
 
     def _fire(self, making: Making, each: Known, fired: ScheduleFired, cause: int, *, lane: bool) -> str:
         document = schedule.task_of(each.state, each.task, fired.slot_us)
-        accepted, _ = accepted_from(document, "schedule", self._config, making.at_us)
+        accepted, _ = accepted_from(document, "schedule", self._config, making.as_of_us)
         if lane:  # tasks of one lane do not overtake each other, nor run side by side
             event = msgspec.structs.replace(accepted.event, thread=f"schedule:{each.stream[:32]}")
             accepted = msgspec.structs.replace(accepted, event=event)
@@ -264,9 +271,12 @@ class Scheduler:
 class Evaluation:
     """One evaluation as a work of the log; `done` says what it did, once it was appended."""
 
-    def __init__(self, scheduler: Scheduler, now_us: int, actor: str, *, explicit: bool, only: str) -> None:
+    def __init__(
+        self, scheduler: Scheduler, now_us: int, actor: str, *, explicit: bool, only: str, recorded_us: int
+    ) -> None:
         self._scheduler = scheduler
         self._now_us = now_us
+        self._recorded_us = recorded_us
         self._actor = actor
         self._explicit = explicit
         self._only = only
@@ -274,7 +284,7 @@ class Evaluation:
 
     def work(self, view: LogView) -> Put | None:
         """See domain.ports.Work."""
-        making = Making(view, at_us=self._now_us, actor=self._actor)
+        making = Making(view, at_us=self._recorded_us, as_of_us=self._now_us, actor=self._actor)
         made = self.done = self._scheduler.evaluated(making, view, self._only)
         if not (self._explicit or making.events):
             return None

@@ -5,7 +5,6 @@ import contextlib
 import fcntl
 import json
 import os
-import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from commands import options, render
+from commands import ending, options, render
 from commands.invocation import invocation
 from commands.taking_in import announce
 from commands.wiring import Runtime
@@ -295,7 +294,7 @@ def _signals(server: "Server", house: "House", dispatcher: "Dispatcher | None") 
         else:
             dispatcher.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending.signals():
         loop.add_signal_handler(number, on_signal, number)
     return received
 

@@ -1,13 +1,12 @@
 """A dispatcher for the time of one command: started, interrupted and ended in one place."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
-from commands import render
+from commands import ending, render
 from commands.cancel import cancel_task
 from commands.dispatch import Dispatcher
 from commands.follow import Printer
@@ -44,7 +43,7 @@ def run_here(runtime: Runtime, document: dict[str, Any], chosen: Chosen | None =
 
     def cancel(dispatcher: Dispatcher, reason: str = "interrupted at the terminal") -> None:
         """Ctrl-C means this task, not this dispatcher."""
-        if taken:
+        if taken and (task().status in CLAIMABLE | {Status.RUNNING}):
             cancel_task(runtime.log, taken[0].task, runtime.clock.now_us(), runtime.actor, reason)
         dispatcher.drain()
 
@@ -56,6 +55,8 @@ def run_here(runtime: Runtime, document: dict[str, Any], chosen: Chosen | None =
     else:
         shown.end(ended, summary(runtime, ended))
     runtime.close()
+    if shown.lost:
+        raise errors.OutputLost(why=shown.lost)
     return interrupted or exit_status(ended)
 
 
@@ -98,7 +99,7 @@ def dispatch(
 ) -> int:
     """Run a dispatcher in an event loop of its own; 0, or the status of the signal that ended it.
 
-    The first SIGINT or SIGTERM calls `interrupt`, the second one stops at once.
+    The first signal to end calls `interrupt`, the second one stops at once.
     """
     received: list[int] = []
 
@@ -113,7 +114,7 @@ def dispatch(
         async with runtime.world(watch, render.note) as world:
             dispatcher = Dispatcher(world, concurrency)
             loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ending.signals():
                 loop.add_signal_handler(number, on_signal, dispatcher, number)
             await body(dispatcher)
 

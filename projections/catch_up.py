@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import _duckdb as duckdb  # without the package around it, whose import takes longer than all questions of `rt status`
 
 from domain import errors
+from domain.bounds import MIB
 from projections import reached, tables
 from projections.reached import FILE
 
@@ -109,11 +110,24 @@ class Projection:
         except duckdb.OutOfMemoryException as problem:
             raise errors.ProjectionFailed(why=f"there is not enough memory: {str(problem)[:300]}") from None
         except duckdb.IOException as problem:
+            self._raise_if_full()
             self._raise_if_whole(str(problem))
             self._set_aside()
         except (duckdb.Error, Stale, errors.ProjectionFailed):
+            self._raise_if_full()
             self._set_aside()
-        return self._once(question)
+        try:
+            return self._once(question)
+        except duckdb.ProgrammingError:
+            raise
+        except duckdb.Error as problem:
+            self._raise_if_full()
+            raise errors.ProjectionFailed(why=str(problem)[:300]) from None
+
+    def _raise_if_full(self) -> None:
+        """A disk without space damages no tables: they are good again when there is some."""
+        if shutil.disk_usage(self._path.parent).free < MIB:
+            raise errors.StoreFull(path=str(self._path), why="there is no space left on the disk") from None
 
     def _once(self, question: Callable[[Database, int], Answer]) -> Answer:
         building = not self._path.exists() and self._feed.head()[0] > BATCH

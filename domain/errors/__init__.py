@@ -49,6 +49,7 @@ from domain.errors.http import (
 )
 from domain.errors.store import (
     BlobNotFound,
+    EventDamaged,
     FileThere,
     GoldenDiverged,
     GoldenNotFound,
@@ -105,6 +106,7 @@ __all__ = [
     "Conflict",
     "Corrupt",
     "Diverged",
+    "EventDamaged",
     "FileThere",
     "GoldenDiverged",
     "GoldenNotFound",

@@ -90,11 +90,19 @@ class SqlRefused(Refused):
     hint = 'rt sql "SELECT * FROM runs LIMIT 10"'
 
 
+class EventDamaged(Corrupt):
+    """An event is not the one that was written. What stands before it can be saved, and taken in by an empty home."""
+
+    code = "log.event_damaged"
+    message = "the log is damaged: event {position} {why}"
+    hint = "rt log export saved.jsonl --upto {before}"
+
+
 class TailLost(Corrupt):
     """The log ends before what was acknowledged, or holds another event there."""
 
     code = "log.tail_lost"
-    message = "{why}; events that were acknowledged are gone"
+    message = "{why}; events that were acknowledged may be gone"
     hint = "rt log verify --accept-loss"
 
 
@@ -133,7 +141,7 @@ class StoreFull(Corrupt):
 
     code = "log.not_writable"
     http = 507
-    message = "the log at {path} cannot be written: {why}"
+    message = "{path} cannot be written: {why}"
     hint = "rt doctor"
 
 
@@ -141,7 +149,7 @@ class OutputLost(StoreFull):
     """An answer could not be written to where the caller wanted it. What was asked for may have been done."""
 
     code = "output.lost"
-    message = "standard output takes nothing more: {why}"
+    message = "standard output takes nothing more: {why}; what was asked for may have been done"
     hint = "rt status"
 
 

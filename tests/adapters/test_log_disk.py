@@ -159,8 +159,8 @@ def test_a_log_that_cannot_be_written_says_so_and_is_read_as_it_lies(public: Pat
     wrapper = private_mounts() if way == "mounted" else ()
     found = json.loads(said(READ, public / "log", way, wrapper=wrapper))
     assert found["read"] == ["a", "a"]
-    assert found["open"].startswith(f"StoreFull: the log at {public}/log/log.db cannot be written: ")
-    assert found["create"].startswith(f"StoreFull: the log at {public}/log/log.db cannot be written: ")
+    assert found["open"].startswith(f"StoreFull: {public}/log/log.db cannot be written: ")
+    assert found["create"].startswith(f"StoreFull: {public}/log/log.db cannot be written: ")
 
 
 @pytest.mark.parametrize("way", ways())

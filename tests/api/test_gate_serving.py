@@ -241,7 +241,7 @@ def test_behind_a_proxy_the_cookie_is_for_tls_alone(tmp_path: Path) -> None:
 # ends
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_server_that_is_told_to_end_ends_its_streams_and_says_by_what(tmp_path: Path, number: signal.Signals) -> None:
     with served(tmp_path / "home") as at, at.client("read") as client, client.stream("GET", "/api/v1/stream") as stream:
         parts = stream.iter_raw()

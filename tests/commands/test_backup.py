@@ -79,7 +79,7 @@ def test_a_damaged_log_gives_no_backup(place: Place) -> None:
     db.commit()
     db.close()
     done = place.rt("log", "backup", "one.db", "--json")
-    assert (done.code, done.error["code"]) == (7, "log.corrupt")
+    assert (done.code, done.error["code"]) == (7, "log.event_damaged")
     assert not [name for name in place.files() if "one.db" in name]
 
 

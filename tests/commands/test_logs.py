@@ -123,8 +123,44 @@ def test_a_changed_event_is_found_at_its_position(history: Place, column: str) -
     queued = history.rows("log", "tail", "--after", "0", "--topic", "task.queued")[1]["position"]
     _damage(history, f"UPDATE stored_events SET {changed[column]} WHERE position = ?", queued)  # noqa: S608
     done = history.rt("log", "verify", "--json")
-    assert (done.code, done.error["code"]) == (7, "log.corrupt")
+    assert (done.code, done.error["code"]) == (7, "log.event_damaged")
     assert f"event {queued} " in done.error["message"]
+    assert done.error["hint"] == f"rt log export saved.jsonl --upto {queued - 1}"
+
+
+def test_what_stands_before_the_damage_is_saved_and_taken_in_elsewhere(history: Place, tmp_path: Path) -> None:
+    queued = history.rows("log", "tail", "--after", "0", "--topic", "task.queued")[1]["position"]
+    _damage(history, "UPDATE stored_events SET caused_by = 1 WHERE position = ?", queued)
+    done = history.rt("log", "export", "whole.jsonl", "--json")
+    assert (done.code, done.error["code"]) == (7, "log.event_damaged")
+    assert not (history.folder / "whole.jsonl").exists(), "half of a log is none"
+    advice = done.error["hint"].split()[1:]
+    saved = history.json(*advice)
+    assert saved["position"] == queued - 1
+    other = Place(tmp_path / "other")
+    other.folder.mkdir()
+    other.ok("log", "import", str(history.folder / "saved.jsonl"))
+    assert other.json("log", "verify")["position"] == queued - 1
+
+
+def test_an_export_up_to_a_position_ends_there(shared: Place) -> None:
+    head = shared.json("log", "verify")["position"]
+    lines = shared.ok("log", "export", "--upto", "3").out.splitlines()
+    assert [json.loads(line).get("position") for line in lines[1:]] == [1, 2, 3]
+    assert json.loads(lines[0])["events"] == 3
+    done = shared.rt("log", "export", "--upto", str(head + 1), "--json")
+    assert (done.code, done.error["code"]) == (3, "position.not_found")
+
+
+def test_a_head_record_that_does_not_read_can_be_set_anew(history: Place) -> None:
+    (history.state / "head.json").write_text("not json")
+    for command in (("do", "--", "true"), ("log", "verify")):
+        done = history.rt(*command[:1], *command[1:])
+        assert done.code == 7
+        assert "rt log verify --accept-loss" in done.errors
+    history.ok("log", "verify", "--accept-loss")
+    history.ok("do", "--", "true")
+    assert history.events("log.loss_accepted.v1")[-1]["recorded_position"] == 0
 
 
 def test_a_changed_output_is_found_at_its_position(history: Place) -> None:
@@ -153,10 +189,21 @@ def test_a_forged_text_is_found(history: Place) -> None:
 
 def test_a_file_that_is_no_database_is_damage_everywhere(history: Place) -> None:
     (history.state / "log.db").write_bytes(b"not a database at all" * 1000)
-    for command in (("log", "verify"), ("status",), ("log", "tail"), ("do", "--", "true"), ("run", "show", "@last")):
+    commands = (
+        ("log", "verify"), ("status",), ("log", "tail"), ("do", "--", "true"), ("run", "show", "@last"),
+        ("run", "list"), ("log", "export"), ("replay", "--all"), ("doctor", "--reindex"),
+    )  # fmt: skip
+    for command in commands:
         done = history.rt(*command, "--json") if "--" not in command else history.rt("do", "--json", "--", "true")
         assert done.code == 7, (command, done)
         assert done.error["code"] == "log.corrupt", (command, done)
+
+
+def test_an_empty_file_is_damage_everywhere(history: Place) -> None:
+    (history.state / "log.db").write_bytes(b"")
+    for command in ("status", "run list", "log verify", "log export", "intake -- true"):
+        done = history.rt(*command.split())
+        assert done.code == 7, (command, done)
 
 
 def test_a_torn_file_is_damage_and_no_bug(history: Place) -> None:

@@ -1,6 +1,7 @@
 """`rt schedule`: every rule of time through the real program, evaluated as of a moment that the test names."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -402,3 +403,21 @@ def test_pausing_more_than_claims_holds_schedules_and_claims_alone_do_not(place:
     place.ok("resume")
     place.ok("work", "--until-idle")
     assert len(sources(place)) == 1
+
+
+def test_a_tick_as_of_another_time_is_recorded_when_it_happened(place: Place) -> None:
+    """What comes in years from now must not stand in the log as if it had happened."""
+    place.ok("schedule", "create", "s", "--cron", "0 3 * * *", "--", "true")
+    assert tick(place, "2100-01-01T00:00:00Z")["tasksCreated"] == 1
+    (row,) = place.ok("sql", "SELECT epoch_us(max(recorded_at)) AS last FROM events", "--jsonl").out.splitlines()
+    assert abs(json.loads(row)["last"] - time.time_ns() // 1000) < 60_000_000
+    assert place.events("schedule.ticked.v1")[-1]["at_us"] == 4_102_444_800_000_000
+
+
+def test_a_tick_as_of_a_time_that_is_over_moves_no_schedule_back(place: Place) -> None:
+    place.ok("schedule", "create", "s", "--cron", "0 3 * * *", "--", "true")
+    (before,) = place.rows("schedule", "list")
+    assert tick(place, "2020-01-01T00:00:00Z")["tasksCreated"] == 0
+    (after,) = place.rows("schedule", "list")
+    assert after["next_run_at"] == before["next_run_at"]
+    assert place.json("schedule", "tick")["tasksCreated"] == 0

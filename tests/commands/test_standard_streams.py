@@ -20,7 +20,7 @@ def place(tmp_path: Path) -> Place:
 
 def redirected(place: Place, redirection: str, *argv: str) -> "subprocess.CompletedProcess[bytes]":
     """A command whose standard streams are what the shell makes of them."""
-    script = f'exec "$@" {redirection}'
+    script = f'"$@" {redirection}'
     return subprocess.run(
         ["bash", "-c", script, "bash", *RT, *argv],
         cwd=place.folder,
@@ -73,3 +73,32 @@ def test_an_answer_that_cannot_be_written_is_an_error(place: Place, argv: tuple[
     assert done.returncode == 7
     error = json.loads(done.stdout)["error"]
     assert (error["code"], error["why"]) == ("output.lost", "No space left on device")
+
+
+def test_a_run_whose_output_nobody_could_keep_goes_on_and_the_loss_is_said(place: Place) -> None:
+    done = redirected(place, "2>&1 1>/dev/full", "do", "--", "sh", "-c", "echo one; sleep 0.2; echo two; touch ended")
+    assert done.returncode == 7
+    assert b"output.lost" in done.stdout
+    assert (place.folder / "ended").exists()
+    assert place.json("run", "show", "@last")["state"] == "completed"
+    assert place.ok("run", "output", "@last").text == "one\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    "script", ["seq 1 100000", "seq 1 100000; sleep 0.5", "while :; do echo again; sleep 0.02; done"]
+)
+def test_a_reader_that_leaves_cancels_what_still_runs_without_a_complaint(place: Place, script: str) -> None:
+    done = redirected(place, "2>err | head -1", "do", "--shell", script)
+    assert done.stdout in (b"1\n", b"again\n")
+    assert place.json("run", "show", "@last")["state"] in ("completed", "canceled")
+    errors = (place.folder / "err").read_text()
+    assert "broke" not in errors
+    assert "Refused" not in errors
+
+
+def test_a_dispatcher_goes_on_when_who_reads_its_notes_leaves(place: Place) -> None:
+    place.queue("sh", "-c", "sleep 0.5; touch late")
+    done = redirected(place, "2>&1 | head -1", "work", "--until-idle")
+    assert done.stdout
+    assert (place.folder / "late").exists()
+    assert [task["status"] for task in place.rows("task", "list")] == ["completed", "completed"]

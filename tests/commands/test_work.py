@@ -4,11 +4,12 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 
 import pytest
 
-from tests.commands.place import Place, finished, interrupt, is_running, until
+from tests.commands.place import RT, Place, finished, interrupt, is_running, until
 
 
 def test_run_once_with_nothing_to_do_is_idle(place: Place) -> None:
@@ -119,19 +120,39 @@ def test_two_dispatchers_run_every_task_exactly_once(place: Place) -> None:
     assert place.ok("replay", "--all").text == "60 of 60 runs identical\n"
 
 
-def test_a_first_signal_drains(place: Place) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_first_signal_drains(place: Place, number: signal.Signals) -> None:
+    """Also of a terminal that went away."""
     place.queue("sh", "-c", "touch begun; while [ ! -e go ]; do sleep 0.02; done; touch done")
     place.queue("touch", "never")
     with place.started("work", "--concurrency", "1") as process:
         until((place.folder / "begun").exists)
-        interrupt(process, signal.SIGTERM)
+        interrupt(process, number)
         time.sleep(0.3)
         (place.folder / "go").touch()
         done = finished(process)
-    assert done.code == 143
+    assert done.code == 128 + number
     assert (place.folder / "done").exists()
     assert not (place.folder / "never").exists()
     assert [task["status"] for task in place.rows("task", "list")] == ["pending", "completed"]
+
+
+def test_under_nohup_a_terminal_that_goes_away_ends_nothing(place: Place) -> None:
+    place.queue("sh", "-c", "touch begun; while [ ! -e go ]; do sleep 0.02; done; touch done")
+    with subprocess.Popen(
+        ["nohup", *RT, "work", "--until-idle"],
+        cwd=place.folder,
+        env=place.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        until((place.folder / "begun").exists)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        (place.folder / "go").touch()
+        assert process.wait(30) == 0
+    assert (place.folder / "done").exists()
 
 
 def test_a_second_signal_stops_and_the_task_goes_on_by_its_retry_rule(place: Place) -> None:

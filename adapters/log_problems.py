@@ -1,0 +1,37 @@
+"""What SQLite and the disk complain of, in the words of our errors."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+from adapters.log_reader import BUSY_S
+from domain import errors
+from domain.bounds import MIB
+
+_NO_WRITING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+_DAMAGED = ("malformed", "not a database", "no such table")
+FULL = "there is no space left on the disk"
+
+
+def is_full(path: Path) -> bool:
+    """Whether the disk below a path has hardly any space left."""
+    folder = path if path.is_dir() else path.parent
+    try:
+        return shutil.disk_usage(folder).free < MIB
+    except OSError:
+        return False
+
+
+def translated(problem: Exception, path: Path) -> errors.RtError:
+    """The error of ours that says it. `path` is the file that was used."""
+    why = str(problem)
+    code = getattr(problem, "sqlite_errorcode", 0)
+    if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return errors.LogBusy(seconds=int(BUSY_S))
+    if isinstance(problem, OSError) or code & 0xFF in _NO_WRITING or code == sqlite3.SQLITE_IOERR_WRITE:
+        return errors.StoreFull(path=str(path), why=why)
+    if code & 0xFF == sqlite3.SQLITE_IOERR and is_full(path):  # not even its shared memory could grow
+        return errors.StoreFull(path=str(path), why=FULL)
+    if any(each in why for each in _DAMAGED):
+        return errors.Corrupt(why=why)
+    return errors.OutcomeUnknown(why=why)
