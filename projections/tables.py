@@ -187,7 +187,7 @@ FROM fresh WHERE e = 'task.queued'""",
     (
         _CHANGES,
         """UPDATE tasks SET status = n.status, cause = n.cause, due_at = n.due_at, updated_at = n.recorded_at,
-       attempts = coalesce(n.attempts, tasks.attempts), max_attempts = coalesce(n.max_attempts, tasks.max_attempts),
+       attempts = coalesce(n.attempts, tasks.attempts) - n.given_back, max_attempts = coalesce(n.max_attempts, tasks.max_attempts),
        run = coalesce(n.run, tasks.run)
 FROM (SELECT stream, max(recorded_at) AS recorded_at,
              arg_max(CASE e WHEN 'task.claimed' THEN 'running' WHEN 'task.completed' THEN 'completed'
@@ -199,7 +199,9 @@ FROM (SELECT stream, max(recorded_at) AS recorded_at,
                      ELSE coalesce(data->>'$.cause', '') END, position) AS cause,
              arg_max(coalesce(data->>'$.due_at_us', '-1')::BIGINT, position) AS due_us,
              CASE WHEN due_us > 0 THEN make_timestamp(due_us) END AS due_at,
-             max((data->>'$.attempt')::INTEGER) FILTER (e = 'task.claimed') AS attempts,
+             arg_max((data->>'$.attempt')::INTEGER, position) FILTER (e = 'task.claimed') AS attempts,
+             coalesce(arg_max(e, position) FILTER (e = 'task.claimed' OR data->>'$.refunded' = 'true')
+                      = 'task.retry_scheduled', false)::INTEGER AS given_back,
              arg_max((data->>'$.max_attempts')::INTEGER, position)
                  FILTER (e IN ('task.retried', 'task.unblocked')) AS max_attempts,
              arg_max(data->>'$.run', position) FILTER (e = 'task.claimed') AS run

@@ -177,6 +177,8 @@ class History:
 def _begun(number: int) -> Happened:
     if number % 5 == 0:
         return Happened(RunRefused(cause="task_args_refused", message="no"))
+    if number % 15 == 1:
+        return Happened(RunRefused(cause="no_adapter_available", message="gone", retry_after_us=7, refunded=True))
     started = RunStarted(
         program="one_shot", adapter="command", bundle=text_of(b"bundle"), call=text_of(b"call"), policy=POLICY
     )
