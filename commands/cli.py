@@ -13,6 +13,16 @@ OLD_COMMANDS = {
     "adapters": "rt adapter list",
     "healthcheck": "rt health",
     "seed-backlog": "rt seed",
+    "schedule-create": "rt schedule create",
+    "schedule-tick": "rt schedule tick",
+    "sensor-event": "rt sensor ingest",
+    "bridge-github": "rt bridge github",
+    "bridge-discord": "rt bridge discord",
+    "workflow-list": "rt workflow list",
+    "workflow-show": "rt workflow show",
+    "workflow-create": "rt workflow create",
+    "workflow-transition": "rt workflow transition",
+    "workflow-complete": "rt workflow complete",
 }  # of the old runtime, where there is a new one
 _WITH_VALUE = {"--home", "--config", "--color", "--actor"}
 _FLAGS = {"-q", "--quiet", "--debug"}

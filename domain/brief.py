@@ -7,11 +7,11 @@ import msgspec
 
 from domain.launch import AgentCli
 from domain.managed_path import Before
-from domain.task_types import DECLARED_KEYS
+from domain.task_types import task_type
 from domain.verification import Where
 
 Reader = Literal["script", "cli", "ollama", "openai"]
-_KEYS = (*DECLARED_KEYS, "inputs", "phase")
+_BESIDE = ("inputs", "phase")
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,14 +27,15 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hint_most_s: int = 0
     hint_refunds_max: int = 0
     on_unverified: Literal["retry", "block"] = "retry"
-    answers_only: bool = False  # nothing is written by such a task: its answer is all
     reports: bool = False  # what the agent tells while it works is an event each
     echo: bool = True  # whether its answer is compared with its prompt
 
 
-def about_artifacts(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a payload that speaks of artifacts."""
-    return {name: payload[name] for name in _KEYS if name in payload}
+def about_artifacts(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a payload that speaks of artifacts; of none where the answer to this kind of task is all."""
+    found = task_type(kind)
+    keys = () if found.success == "answer" else found.declared_keys
+    return {name: payload[name] for name in (*keys, *_BESIDE) if name in payload}
 
 
 def encode(brief: Brief) -> bytes:

@@ -95,7 +95,7 @@ def compile_run(  # noqa: PLR0913, PLR0917  # what a bundle is made of
     bundle = msgspec.json.encode(document, order="sorted")
     judged = b""
     if prepared is not None and adapter.outcome == "json":  # else there is no claim to look at
-        judged = briefs.encode(_judged(prepared, payload, config, adapter))
+        judged = briefs.encode(_judged(task, prepared, payload, config, adapter))
     fact = RunStarted(
         program="one_shot",
         adapter=name,
@@ -110,11 +110,11 @@ def compile_run(  # noqa: PLR0913, PLR0917  # what a bundle is made of
     return Compiled(fact=fact, texts=(bundle, call), call=made, read={"brief": judged} if judged else {})
 
 
-def _judged(prepared: Prepared, payload: dict[str, Any], config: Config, adapter: Adapter) -> Brief:
+def _judged(task: Task, prepared: Prepared, payload: dict[str, Any], config: Config, adapter: Adapter) -> Brief:
     """What a script that reports an outcome is judged by: what it claims is looked at, as everybody's is."""
     return Brief(
         reader="script",
-        payload=briefs.about_artifacts(payload),
+        payload=briefs.about_artifacts(task.kind, payload),
         where=prepared.where,
         before=prepared.before,
         blocked_phrases=config.blocked_phrases,

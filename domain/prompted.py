@@ -135,9 +135,7 @@ def _inputs(task: Task, document: dict[str, Any], config: Config, found: Prepare
     name = task.profile or config.default_profile
     profile = agents.profiles(config).get(name)
     payload = document["payload"]
-    signals = task.origin.signals if task.origin else ()
-    accepted = payload.get("accepted_signals")
-    given = tuple(each for each in accepted if isinstance(each, str)) if isinstance(accepted, list) else signals
+    given = _signals(task, payload)
     return prompt.Inputs(
         runtime_policy=config.runtime_policy,
         profile_id=name or "none",
@@ -162,6 +160,18 @@ def _inputs(task: Task, document: dict[str, Any], config: Config, found: Prepare
         memory=found.memory,
         thread_history=found.history,
     )
+
+
+def _signals(task: Task, payload: dict[str, Any]) -> tuple[str, ...]:
+    """The signals of which an answer has to name one: those that the task lists, its workflow knows, or requires."""
+    accepted = payload.get("accepted_signals")
+    if isinstance(accepted, list):
+        return tuple(each for each in accepted if isinstance(each, str))
+    if task.origin and task.origin.signals:
+        return task.origin.signals
+    contract = payload.get("response_contract")
+    required = contract.get("required_workflow_signal") if isinstance(contract, dict) else None
+    return tuple(each for each in required.split(" or ") if each.strip()) if isinstance(required, str) else ()
 
 
 def nonce(task: Task) -> str:
@@ -243,7 +253,7 @@ def _brief(  # noqa: PLR0913, PLR0917  # what a run is judged by
     return Brief(
         reader=reader,
         cli=cli,
-        payload=brief.about_artifacts(payload),
+        payload=brief.about_artifacts(task.kind, payload),
         where=found.where,
         before=found.before,
         blocked_phrases=config.blocked_phrases or BLOCKED_PHRASES,
@@ -252,7 +262,6 @@ def _brief(  # noqa: PLR0913, PLR0917  # what a run is judged by
         hint_refunds_max=HINT_REFUNDS_MAX,
         on_unverified=profile.on_unverified if profile else "retry",
         reports=reports.are_read(cli),
-        answers_only=task_types.task_type(task.kind).success == "answer",
     )
 
 

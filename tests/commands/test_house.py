@@ -213,6 +213,17 @@ def test_limits_and_topics_are_listed_whole(place: Place) -> None:
     assert place.files() == set()
 
 
+def test_cli5_every_command_of_the_old_runtime_is_there_or_names_the_new_one() -> None:
+    old = (
+        *("intake", "schedule-create", "schedule-tick", "sensor-event", "run-once", "status", "bridge-github"),
+        *("bridge-discord", "adapters", "healthcheck", "workflow-list", "workflow-show", "workflow-create"),
+        *("workflow-transition", "workflow-complete", "snapshot", "seed-backlog", "report"),
+    )
+    here = {path[0] for path, _ in COMMANDS if path}
+    assert [name for name in old if name not in here and name not in OLD_COMMANDS] == []
+    assert [name for name in OLD_COMMANDS if name in here or name not in old] == []
+
+
 @pytest.mark.parametrize("old", sorted(OLD_COMMANDS))
 def test_an_old_command_names_the_new_one(place: Place, old: str) -> None:
     done = place.rt(old, "--json", "{}")

@@ -1,6 +1,7 @@
 """Bundles of adapters that get a prompt: same inputs, same bytes; what belongs to one run alone changes no hash."""
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import brief as briefs
+from domain import task_types
 from domain.agent_config import ProfileConfig
 from domain.bundle import compile_run
 from domain.bundle_parts import Compiled
@@ -290,6 +292,47 @@ def test_pr4_a_bypass_by_a_variable_is_refused_under_a_cap_and_named_without(pro
         assert refusal(made).cause == "autonomy_refused"
     else:
         assert started(made).bypass == ("HERMES_YOLO_MODE",)
+
+
+# signals
+
+
+@pytest.mark.parametrize(
+    ("payload", "line"),
+    [
+        ({"response_contract": {"required_workflow_signal": "done"}}, '"workflow_signal": "done"'),
+        ({"response_contract": {"required_workflow_signal": "go or stop"}}, '"workflow_signal": one of "go", "stop"'),
+        ({"accepted_signals": ["a", "b"]}, '"workflow_signal": one of "a", "b"'),
+        ({"response_contract": "nothing of the kind"}, ""),
+        ({"response_contract": {"required_workflow_signal": 7}}, ""),
+        ({}, ""),
+    ],
+)
+def test_pm2_the_contract_names_the_signal_that_is_wanted(payload: dict[str, Any], line: str) -> None:
+    text = compiled("codex", payload).read["prompt"].decode()
+    told = [each for each in text.splitlines() if "workflow_signal" in each and "required_" not in each]
+    assert bool(told) == bool(line)
+    assert all(signal in told[0] for signal in re.findall(r'"(\w+)"', line)), told
+
+
+# what success is
+
+
+def briefed(made: Compiled) -> briefs.Brief:
+    return briefs.decode(made.read["brief"])
+
+
+def test_pm5_where_the_answer_is_all_no_artifact_is_asked_for() -> None:
+    payload = {"output_path": "reports/a.md", "phase": "x"}
+    assert briefed(compiled("codex", payload, kind="k")).payload == payload
+    assert briefed(compiled("codex", payload, kind="github-story")).payload == {"phase": "x"}
+
+
+def test_pm5_the_keys_by_which_a_kind_declares_artifacts_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = task_types.TaskType(kind="mine", declared_keys=("checklist_path",))
+    monkeypatch.setattr(task_types, "TYPES", {"mine": mine})
+    payload = {"output_path": "reports/a.md", "checklist_path": "reports/b.md"}
+    assert briefed(compiled("codex", payload, kind="mine")).payload == {"checklist_path": "reports/b.md"}
 
 
 # fallbacks
