@@ -264,10 +264,9 @@ async def _recover(runtime: Runtime) -> None:
         await recover(world, "")
 
 
-def _dispatching(runtime: Runtime, event: DispatchPaused | DispatchResumed, *, paused: bool) -> tuple[bool, int]:
-
+def _dispatching(runtime: Runtime, event: DispatchPaused | DispatchResumed) -> tuple[bool, int]:
     def decide(view: LogView) -> Put | None:
-        if view.paused() is paused:
+        if not _changes(view, event):
             return None
         version = view.version(DISPATCH) + 1
         at_us = runtime.clock.now_us()
@@ -277,6 +276,15 @@ def _dispatching(runtime: Runtime, event: DispatchPaused | DispatchResumed, *, p
     if isinstance(result, Exception):
         raise result
     return bool(result), result[-1] if result else runtime.log.head().position
+
+
+def _changes(view: LogView, event: DispatchPaused | DispatchResumed) -> bool:
+    """Whether a pause or a resume is news; a pause is, where it holds more than the one that there is."""
+    if not view.paused():
+        return isinstance(event, DispatchPaused)
+    last = view.stream(DISPATCH, view.version(DISPATCH) - 1)[-1].data
+    assert isinstance(last, DispatchPaused), "it is what makes it paused"
+    return isinstance(event, DispatchResumed) or _WIDTH.index(event.scope) > _WIDTH.index(last.scope)
 
 
 def pause(
@@ -297,11 +305,8 @@ def pause(
     _done("rt.pause.v1", text, {"paused": True, "changed": changed, "position": position}, as_json=as_json)
 
 
-_SCOPES: dict[str, Scope] = {
-    "claiming": "claiming",
-    "feeders": "feeders",
-    "stop": "stop",
-}
+_WIDTH: tuple[Scope, ...] = ("claiming", "feeders", "stop")
+_SCOPES: dict[str, Scope] = {each: each for each in _WIDTH}
 _PAUSED = {
     "claiming": "paused: running runs go on, nothing new is claimed",
     "feeders": "paused: running runs go on, nothing new is claimed, schedules and sensors rest",
@@ -311,9 +316,8 @@ _PAUSED = {
 
 def paused(runtime: Runtime, reason: str, scope: Scope) -> tuple[bool, int]:
     """Stop claiming, with `stop` also what runs: whether that changed anything, and where it is recorded."""
-    running = [each.task for each in runtime.log.running()] if scope == "stop" else []
-    done = _dispatching(runtime, DispatchPaused(reason=reason, scope=scope), paused=True)
-    for task in running:
+    done = _dispatching(runtime, DispatchPaused(reason=reason, scope=scope))
+    for task in [each.task for each in runtime.log.running()] if scope == "stop" else ():  # by now nobody claims
         with contextlib.suppress(errors.TaskStateRefused):  # over by now
             cancel_task(runtime.log, task, runtime.clock.now_us(), runtime.actor, "dispatching was stopped")
     return done
@@ -321,7 +325,7 @@ def paused(runtime: Runtime, reason: str, scope: Scope) -> tuple[bool, int]:
 
 def resumed(runtime: Runtime) -> tuple[bool, int]:
     """Claim again: whether that changed anything, and where it is recorded."""
-    return _dispatching(runtime, DispatchResumed(), paused=False)
+    return _dispatching(runtime, DispatchResumed())
 
 
 def resume(*, as_json: options.Json = False) -> None:
