@@ -13,6 +13,7 @@ from adapters.head_record import HeadRecord
 from commands import options, render
 from commands.adapters import Seen, looked
 from commands.invocation import invocation
+from commands.scheduling import Scheduler
 from commands.wiring import Runtime
 from domain import agents, errors
 from domain.bounds import CLOCK_US_MIN, DISK_FREE_BYTES_MIN
@@ -68,7 +69,7 @@ def checked(runtime: Runtime) -> dict[str, Any]:
         config = runtime.config
     except errors.RtError as problem:
         return {"ok": False, "configIssues": [str(problem)], "profileChecks": [], "adapterChecks": [], "checks": []}
-    needed = _needed(config)
+    needed = _needed(runtime, config)
     seen = asyncio.run(looked(runtime, list(config.adapters)))
     adapters = [_adapter(runtime, each, needed) for each in seen]
     profiles = [{"profileId": name, "issues": list(_profile_issues(config, name))} for name in config.profiles]
@@ -87,10 +88,28 @@ def _shown(each: Issue) -> dict[str, Any]:
     return {"what": each.what, "ok": not each.detail, "warning": each.is_warning, "detail": each.detail}
 
 
-def _needed(config: Config) -> set[str]:
-    """The adapters that something leads to: the default, profiles, and the fallbacks of those (HC-2)."""
+def _needed(runtime: Runtime, config: Config) -> set[str]:
+    """The adapters that something leads to: defaults, profiles, schedules, and the fallbacks of all these (HC-2)."""
     found = {runs_as(config, "", name) for name in ("", *config.profiles)} | {config.default_adapter}
-    return found & (config.adapters.keys() | {BUILT_IN})
+    reached = list(found | set(_scheduled(runtime, config)))
+    for name in reached:  # it grows
+        here = config.adapters.get(name)
+        if here is not None and here.fallback and here.fallback not in reached:
+            reached.append(here.fallback)
+    return set(reached) & (config.adapters.keys() | {BUILT_IN})
+
+
+def _scheduled(runtime: Runtime, config: Config) -> Iterator[str]:
+    """The adapters of what enabled schedules bring in; none where the log does not read, which is told apart."""
+    if not (runtime.home.state / "log.db").exists():
+        return
+    try:
+        known = Scheduler(config).all(runtime.readable)
+    except (errors.RtError, OSError):
+        return
+    for each in known:
+        if each.state.enabled:
+            yield runs_as(config, each.task.get("requested_adapter", ""), each.task.get("requested_profile", ""))
 
 
 def _adapter(runtime: Runtime, each: Seen, needed: set[str]) -> dict[str, Any]:
