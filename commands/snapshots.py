@@ -5,17 +5,54 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from commands import options, past, render, seen_artifacts
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
-from domain.bounds import SNAPSHOT_LABEL_CHARS_MAX
+from domain.bounds import SNAPSHOT_FILE_BYTES_MAX, SNAPSHOT_LABEL_CHARS_MAX
 from projections.snapshot import delta, moment
 
 if TYPE_CHECKING:
     from projections.catch_up import Database
+
+
+class _Count(msgspec.Struct):
+    status: str
+    count: int
+
+
+class _Status(msgspec.Struct):
+    counts: tuple[_Count, ...] = ()
+
+
+class _Flow(msgspec.Struct):
+    instance_key: str
+
+
+class _Open(msgspec.Struct):
+    task_id: str
+    status: str
+
+
+class _Artifact(msgspec.Struct):
+    path: str
+    sha256: str = ""
+
+
+class _Snapshot(msgspec.Struct):
+    """What a file must hold to be looked at and compared: ours, and those of an older runtime."""
+
+    captured_at: str
+    status: _Status
+    workflows: tuple[_Flow, ...] = ()
+    queued_tasks: tuple[_Open, ...] = ()
+    artifact_files: tuple[_Artifact | str, ...] = ()
+    position: int | None = None
+    cost_usd: Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$")] | float = 0.0
+    run_seconds: float = 0.0
 
 
 def snapshot(
@@ -153,14 +190,23 @@ def position(runtime: Runtime, given: str, where: str = "--at") -> int:
 
 def _of_file(runtime: Runtime, path: Path, where: str) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as problem:
+        found: dict[str, Any] = json.loads(_content(path))
+        msgspec.convert(found, _Snapshot)
+    except (OSError, ValueError, RecursionError) as problem:
         raise errors.Invalid(where=where, why=f"{path}: no snapshot: {problem}") from None
-    if not isinstance(found, dict) or not isinstance(found.get("status"), dict) or "captured_at" not in found:
-        raise errors.Invalid(where=where, why=f"{path}: no snapshot: it has no status and no captured_at")
     if "hash" in found and found["hash"] != _hash_at(runtime, found.get("position", 0)):
         raise errors.Invalid(where=where, why=f"{path}: a snapshot of another log")
     return found
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise FileNotFoundError("no such file")
+    with path.open("rb") as file:
+        content = file.read(SNAPSHOT_FILE_BYTES_MAX + 1)
+    if len(content) > SNAPSHOT_FILE_BYTES_MAX:
+        raise ValueError(f"more than {SNAPSHOT_FILE_BYTES_MAX} bytes")
+    return content
 
 
 def _hash_at(runtime: Runtime, position: object) -> str:

@@ -182,6 +182,7 @@ CAUSES_MAX: Final = 1_000  # links; a longer chain is cut at its beginning
 REPORT_ROWS_MAX: Final = 100  # of the table below a picture
 TIMELINE_TICKS_MAX: Final = 2_000  # of output, and of decisions
 SNAPSHOT_LABEL_CHARS_MAX: Final = 100
+SNAPSHOT_FILE_BYTES_MAX: Final = 64 * MIB  # a larger one is none of ours
 REPLAY_INPUTS_SHOWN_MAX: Final = 8  # with them a difference is at most 20 lines
 FORK_SHOWN_MAX: Final = 200
 FORK_STEPS_MAX: Final = 100_000
