@@ -215,21 +215,27 @@ def _insert(cursor: sqlite3.Cursor, entry: Entry, position: int, prev: bytes, co
 
 def reindex(db: sqlite3.Connection, codec: Codec) -> int:
     """Compute the claim index again from the events; how many there are."""
-    cursor, reader = db.cursor(), db.cursor()
-    cursor.execute("BEGIN IMMEDIATE")
+    db.execute("BEGIN IMMEDIATE")
     try:
-        for table in INDEX_TABLES:
-            cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # our own names
-        count = 0
-        reader.execute(f"SELECT {COLUMNS} FROM stored_events WHERE topic NOT LIKE 'output.%' ORDER BY position")  # noqa: S608
-        index = IndexRows()
-        while rows := reader.fetchmany(_BATCH):
-            for row in rows:
-                count += 1
-                index.add(codec.decode(Row(*row)), row[0])
-            index.write(cursor)
-        cursor.execute("COMMIT")
+        count = reindex_within(db, codec)
+        db.execute("COMMIT")
     except BaseException:
-        cursor.execute("ROLLBACK")
+        db.execute("ROLLBACK")
         raise
+    return count
+
+
+def reindex_within(db: sqlite3.Connection, codec: Codec) -> int:
+    """The same in the transaction of the caller."""
+    cursor, reader = db.cursor(), db.cursor()
+    for table in INDEX_TABLES:
+        cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # our own names
+    count = 0
+    reader.execute(f"SELECT {COLUMNS} FROM stored_events WHERE topic NOT LIKE 'output.%' ORDER BY position")  # noqa: S608
+    index = IndexRows()
+    while rows := reader.fetchmany(_BATCH):
+        for row in rows:
+            count += 1
+            index.add(codec.decode(Row(*row)), row[0])
+        index.write(cursor)
     return count

@@ -156,7 +156,8 @@ class SqliteLog(ReadLog):
         if found > SCHEMA:
             raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SEALED_SCHEMA}")
         if 0 < found < SCHEMA:
-            self._renew_index()
+            with contextlib.nullcontext() if create else _creating(path.parent):  # who creates has that lock
+                self._renew_index()
             return
         if found == SCHEMA or not create:
             if found != SCHEMA:
@@ -170,17 +171,22 @@ class SqliteLog(ReadLog):
         self._writer.execute("COMMIT")
 
     def _renew_index(self) -> None:
-        """Make the claim index of this version from the events, whatever an older one had."""
-        from adapters.archive import reindex
+        """Make the claim index of this version from the events, whatever an older one had, in one transaction."""
+        from adapters.archive import reindex_within
 
         self._writer.execute("BEGIN IMMEDIATE")
-        for table in INDEX_TABLES:
-            self._writer.execute(f"DROP TABLE IF EXISTS {table}")
-        for statement in INDEX:
-            self._writer.execute(statement)
-        self._writer.execute("COMMIT")
-        reindex(self._writer, Codec())
-        self._writer.execute(f"PRAGMA user_version = {SCHEMA}")  # last: until then it is done again
+        try:
+            if self._writer.execute("PRAGMA user_version").fetchone()[0] < SCHEMA:  # else another process was faster
+                for table in INDEX_TABLES:
+                    self._writer.execute(f"DROP TABLE IF EXISTS {table}")
+                for statement in INDEX:
+                    self._writer.execute(statement)
+                reindex_within(self._writer, Codec())
+                self._writer.execute(f"PRAGMA user_version = {SCHEMA}")
+            self._writer.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
 
     def followed_by(self, follower: Follower) -> None:
         """See domain.ports.Log."""
