@@ -187,8 +187,8 @@ FROM fresh WHERE e = 'task.queued'""",
     (
         _CHANGES,
         """UPDATE tasks SET status = n.status, cause = n.cause, due_at = n.due_at, updated_at = n.recorded_at,
-       attempts = coalesce(n.attempts, tasks.attempts) - n.given_back, max_attempts = coalesce(n.max_attempts, tasks.max_attempts),
-       run = coalesce(n.run, tasks.run)
+       attempts = coalesce(n.attempts, tasks.attempts) - n.given_back,
+       max_attempts = coalesce(n.max_attempts, tasks.max_attempts), run = coalesce(n.run, tasks.run)
 FROM (SELECT stream, max(recorded_at) AS recorded_at,
              arg_max(CASE e WHEN 'task.claimed' THEN 'running' WHEN 'task.completed' THEN 'completed'
                      WHEN 'task.retry_scheduled' THEN 'retryable_failure' WHEN 'task.failed' THEN 'permanent_failure'
