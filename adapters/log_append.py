@@ -48,7 +48,7 @@ class View:
         return [hydrated(self._codec.decode(Row(*row)), self.text) for row in self._cursor.fetchall()]
 
     def text(self, scope: str, text: Text) -> bytes | None:
-        """A text; None for one that was erased. Raises Corrupt for one that is not what was stored."""
+        """A text; None for one that was erased. Raises TextDamaged for one that is not what was stored."""
         found = self._cursor.connection.execute(
             "SELECT codec, data FROM blobs WHERE scope = ? AND sha256 = ?", (scope, text.sha256)
         ).fetchone()
@@ -56,7 +56,7 @@ class View:
             return None
         content = unpack(*found)
         if sha256(content).hexdigest() != text.sha256:
-            raise errors.Corrupt(why=f"the text {text.sha256[:12]} was changed where it is stored")
+            raise errors.TextDamaged(sha256=text.sha256[:12])
         return content
 
     def version(self, stream: str) -> int:

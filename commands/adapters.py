@@ -11,6 +11,7 @@ from commands.probes import Health, Probes
 from commands.wiring import Runtime
 from domain import errors
 from domain.config import AGENT, BUILT_IN, CLIS, Config
+from domain.launch import bypass_flags
 from domain.payload import AdapterChoice
 from domain.ports import Aside, Clock, Environment, Http
 
@@ -135,15 +136,24 @@ def shown(config: Config, each: Seen) -> dict[str, Any]:
     }
     if found is not None and found.kind in CLIS:
         made |= {"autonomy": found.autonomy, "sandbox": found.sandbox, "model": found.model or None}
+        made["bypass"] = freed(config, each.name) or None
     return made
 
 
 def _detail(config: Config, each: Seen) -> str:
-    found = config.adapters.get(each.name)
-    parts = [each.health.detail]
-    if found is not None and found.autonomy == "trusted-vm":
-        parts.append("runs without restraints (trusted-vm)")
+    parts = [each.health.detail, freed(config, each.name)]
     return "; ".join(part for part in parts if part)
+
+
+def freed(config: Config, name: str) -> str:
+    """What takes restraints away from an adapter's agent, in words; empty for nothing."""
+    found = config.adapters.get(name)
+    if found is None or found.kind not in CLIS:
+        return ""
+    flags = ", ".join(bypass_flags(found.args))
+    if found.autonomy == "trusted-vm":
+        return "runs without restraints (trusted-vm)" + (f": {flags}" if flags else "")
+    return f"runs without restraints: {flags}" if flags else ""
 
 
 @app.command("check", help="Look at one adapter now; with --chain, at what would be used instead of it.")

@@ -11,7 +11,7 @@ import typer
 
 from adapters.head_record import HeadRecord
 from commands import options, render
-from commands.adapters import Seen, looked
+from commands.adapters import Seen, freed, looked
 from commands.invocation import invocation
 from commands.scheduling import Scheduler
 from commands.wiring import Runtime
@@ -131,6 +131,7 @@ def _adapter(runtime: Runtime, each: Seen, needed: set[str]) -> dict[str, Any]:
         "ok": not problems,
         "needed": each.name in needed,
         "detail": "; ".join(problems) or each.health.detail,
+        "bypass": freed(runtime.config, each.name) or None,
     }
 
 

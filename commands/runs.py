@@ -52,7 +52,7 @@ def list_runs(
             run["task"][:8],
             render.Marked(render.mark(run["state"])),
             f"{run['attempt']}/{run['max_attempts']}",
-            run["adapter"],
+            f"{run['adapter']} (bypass)" if run["bypass"] else run["adapter"],
             run["cause"],
             _seconds(run),
             run["subject"][:50],

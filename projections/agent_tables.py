@@ -57,17 +57,20 @@ TABLE_DOCS: Final[dict[str, str]] = {
 # name -> (definition, {column: meaning})
 VIEWS: Final[dict[str, tuple[str, str, dict[str, str]]]] = {
     "costs": (
-        "what asking models took, one row an answer",
+        "what asking models took, one row an answer; of an adapter that tells it, one row a run",
         """SELECT d.position, d.run, d.task, d.recorded_at, d.controller, d.model, d.tokens_in, d.tokens_out,
        d.cost_usd, d.prices
-FROM decisions d WHERE d.request_sha256 IS NOT NULL""",
+FROM decisions d WHERE d.request_sha256 IS NOT NULL
+UNION ALL SELECT r.finished_position, r.run, r.task, r.finished_at, r.adapter, '', r.tokens_in, r.tokens_out,
+       r.cost_usd, NULL
+FROM runs r WHERE r.tokens_in IS NOT NULL OR r.tokens_out IS NOT NULL OR r.cost_usd IS NOT NULL""",
         {
-            "position": "of the decision",
+            "position": "of the decision, or of the run's end",
             "run": "its run",
             "task": "its task",
             "recorded_at": "UTC",
-            "controller": "who was asked",
-            "model": "the model that answered",
+            "controller": "who was asked, or the adapter",
+            "model": "the model that answered, empty for an adapter",
             "tokens_in": "NULL where it did not say",
             "tokens_out": "NULL where it did not say",
             "cost_usd": "NULL where prices or tokens are not known",

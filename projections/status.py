@@ -97,7 +97,7 @@ def task(database: Database, wanted: str) -> dict[str, Any] | None:
         return None
     mine = rows(
         database,
-        "SELECT run, attempt, state, cause, claimed_at, finished_at FROM runs WHERE task = ? ORDER BY position",
+        "SELECT run, attempt, state, cause, claimed_at, finished_at, bypass FROM runs WHERE task = ? ORDER BY position",
         wanted,
     )
     return found[0] | {"runs": mine}

@@ -58,6 +58,10 @@ COLUMNS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "finished_position": ("BIGINT", "where it ended"),
         "bundle_sha256": ("VARCHAR", "digest of its frozen inputs"),
         "outcome_sha256": ("VARCHAR", "digest of the outcome that it reported, where there is one"),
+        "bypass": ("VARCHAR", "what its program was started with that takes a restraint away, empty for nothing"),
+        "tokens_in": ("BIGINT", "as its adapter told, NULL where it did not"),
+        "tokens_out": ("BIGINT", "as its adapter told, NULL where it did not"),
+        "cost_usd": ("DECIMAL(18,9)", "as its adapter told, NULL where it did not"),
     },
     "tool_calls": {
         "run": ("VARCHAR", "its run"),
@@ -230,20 +234,23 @@ WHERE tasks.task = n.stream""",
         ("task.claimed",),
         """INSERT INTO runs
 SELECT data->>'$.run', stream, position, (data->>'$.attempt')::INTEGER, (data->>'$.epoch')::INTEGER,
-       data->>'$.dispatcher', '', 'running', '', '', recorded_at, NULL, NULL, NULL, '', ''
+       data->>'$.dispatcher', '', 'running', '', '', recorded_at, NULL, NULL, NULL, '', '', '',
+       NULL, NULL, NULL
 FROM fresh WHERE e = 'task.claimed' AND data->>'$.resumed' IS NULL""",
     ),
     (
         ("run.started",),
         """UPDATE runs SET adapter = data->>'$.adapter', started_at = recorded_at,
-       bundle_sha256 = data->>'$.bundle.sha256'
+       bundle_sha256 = data->>'$.bundle.sha256', bypass = coalesce(array_to_string(data->>'$.bypass[*]', ', '), '')
 FROM fresh WHERE e = 'run.started' AND runs.run = stream""",
     ),
     (
         ("run.finished",),
         """UPDATE runs SET state = data->>'$.state', cause = coalesce(data->>'$.cause', ''), retry = data->>'$.retry',
        finished_at = recorded_at, finished_position = fresh.position,
-       outcome_sha256 = coalesce(data->>'$.outcome.sha256', '')
+       outcome_sha256 = coalesce(data->>'$.outcome.sha256', ''), tokens_in = (data->>'$.tokens_in')::BIGINT,
+       tokens_out = (data->>'$.tokens_out')::BIGINT,
+       cost_usd = ((data->>'$.cost_nusd')::BIGINT * 0.000000001)::DECIMAL(18, 9)
 FROM fresh WHERE e = 'run.finished' AND runs.run = stream""",
     ),
     (

@@ -136,6 +136,7 @@ export async function run(page, [id]) {
         ["claimed", moment(found.claimed_at)],
         ["ended", found.finished_at ? moment(found.finished_at) : ""],
         ["bundle", found.bundle_sha256],
+        ["without restraints", found.bypass],
         ["summary", found.outcome && found.outcome.operator_summary],
         ["warnings", found.outcome && (found.outcome.warnings || []).join("; ")],
       ]),

@@ -69,6 +69,7 @@ from domain.errors.store import (
     StoreFull,
     StreamConflict,
     TailLost,
+    TextDamaged,
     Undecodable,
 )
 from domain.errors.work import (
@@ -161,6 +162,7 @@ __all__ = [
     "StreamConflict",
     "TailLost",
     "TaskStateRefused",
+    "TextDamaged",
     "ThreadBusy",
     "TokenExists",
     "TokenMissing",

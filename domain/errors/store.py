@@ -1,6 +1,6 @@
 """Errors about what is stored: the log, golden logs, the projection."""
 
-from domain.errors.base import Conflict, Corrupt, Diverged, Invalid, NotFound, Refused
+from domain.errors.base import Conflict, Corrupt, Diverged, Invalid, NotFound, Refused, RtError
 
 
 class BlobNotFound(NotFound):
@@ -96,6 +96,15 @@ class EventDamaged(Corrupt):
     code = "log.event_damaged"
     message = "the log is damaged: event {position} {why}"
     hint = "rt log export saved.jsonl --upto {before}"
+
+
+class TextDamaged(RtError):
+    """A stored text is not what its digest says. The rest of the log may be whole."""
+
+    code = "log.text_damaged"
+    exit = 7
+    message = "the text {sha256} was changed where it is stored"
+    hint = "rt log verify"
 
 
 class TailLost(Corrupt):

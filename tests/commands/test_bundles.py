@@ -294,7 +294,7 @@ def test_bn7_a_text_that_was_changed_where_it_is_stored_starts_nothing(bench: Be
     bench.place.rt("run-once")
     assert bench.seen("codex") == []
     (run,) = bench.settle(task)
-    assert (run.one("run.refused").cause, run.one("run.refused").message) == ("bundle_failed", "log.corrupt")
+    assert (run.one("run.refused").cause, run.one("run.refused").message) == ("bundle_failed", "log.text_damaged")
     assert bench.status(task)[0] == "blocked"
     with sqlite3.connect(bench.place.state / "log.db") as db:  # the other tests' home is whole again
         db.execute("DELETE FROM blobs WHERE scope = ?", (task,))

@@ -114,6 +114,38 @@ def test_each_option_has_its_flag_in_the_documented_order(bench: Bench) -> None:
     assert run.one("run.started").bypass == (*bypass, "--permission-mode bypassPermissions")
 
 
+def test_ad11_who_runs_without_restraints_is_seen_wherever_the_run_is_shown(bench: Bench) -> None:
+    free, bound = went(bench, printing(RESULT), "full"), went(bench, printing(RESULT), "plain")
+    place = bench.place
+    flag = "--dangerously-skip-permissions"
+    assert flag in place.json("run", "show", free.run)["bypass"]
+    assert flag in place.ok("run", "show", free.run).text
+    assert flag in place.json("task", "show", free.task)["runs"][0]["bypass"]
+    shown = {row["run"]: row["bypass"] for row in place.rows("run", "list")}
+    assert (flag in shown[free.run], shown[bound.run]) == (True, "")
+    listed = {line[:8]: line for line in place.ok("run", "list").text.splitlines()}
+    assert ("full (bypass)" in listed[free.run[:8]], "bypass" in listed[bound.run[:8]]) == (True, False)
+    adapters = {
+        each["id"]: each["bypass"]
+        for each in place.rt("adapter", "list", "--json").document["adapters"]
+        if "bypass" in each
+    }
+    checks = {each["adapterId"]: each["bypass"] for each in place.rt("health", "--json").document["adapterChecks"]}
+    for found in (adapters, checks):
+        assert "trusted-vm" in found["full"]
+        assert "--permission-mode bypassPermissions" in found["hidden"]
+        assert found["plain"] is None
+
+
+def test_ad9_what_an_adapter_tells_of_its_cost_is_summed(bench: Bench) -> None:
+    run = went(bench, printing(RESULT), "full")
+    (row,) = bench.place.ok(
+        "sql", f"SELECT controller, tokens_in, cost_usd::VARCHAR AS usd FROM costs WHERE run = '{run.run}'", "--jsonl"
+    ).out.splitlines()
+    assert json.loads(row) == {"controller": "full", "tokens_in": 1035, "usd": "0.012300000"}
+    assert bench.place.json("run", "show", run.run)["tokens_out"] == 6
+
+
 @pytest.mark.parametrize("adapter", ["", "full"])
 def test_pr4_a_restricted_profile_takes_the_bypass_away(bench: Bench, adapter: str) -> None:
     """Also where the task names the adapter itself."""
