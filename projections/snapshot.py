@@ -23,7 +23,8 @@ _TOTALS: Final = """SELECT (SELECT max(recorded_at) FROM events) AS captured_at,
   (SELECT coalesce(sum(cost_usd), 0) FROM costs) AS cost_usd,
   (SELECT round(coalesce(sum(epoch(finished_at - claimed_at)), 0), 3) FROM runs WHERE finished_at IS NOT NULL)
       AS run_seconds,
-  (SELECT count(*) = 0 FROM tasks WHERE status IN ('running', 'pending', 'retryable_failure')) AS idle"""
+  (SELECT count(*) = 0 FROM tasks WHERE status = 'running' OR (status IN ('pending', 'retryable_failure')
+      AND (due_at IS NULL OR due_at <= (SELECT max(recorded_at) FROM events)))) AS idle"""
 
 
 def moment(database: Database, position: int, name: str) -> dict[str, Any]:

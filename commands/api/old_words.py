@@ -9,7 +9,9 @@ from commands import render
 from commands.api.house_routes import paused
 from commands.api.route import Asked
 from domain.bounds import OLD_STREAM_DETAIL_CHARS_MAX
-from domain.events import Recorded, TaskRetryScheduled, topic
+from domain.events import Recorded, RunStarted, TaskRetryScheduled, topic
+from domain.payload import AdapterChoice
+from domain.workflow_events import WorkflowCompleted, WorkflowParked
 
 if TYPE_CHECKING:
     from projections.board import Board
@@ -36,20 +38,31 @@ NAMES: Final = {
     "workflow.transitioned": "workflow_transitioned",
     "workflow.completed": "workflow_completed",
     "workflow.task_wanted": "workflow_task_created",
-    "workflow.task_ended": "workflow_completed_from_task",
-    "workflow.parked": "workflow_state_retry_limit_reached",
     "workflow.unparked": "workflow_state_requeued_after_failure",
 }
+
+
+_PARKED: Final = {
+    "task_canceled": "workflow_state_operator_canceled",
+    "task_failed": "workflow_state_retry_limit_reached",
+    "task_blocked": "workflow_state_retry_limit_reached",
+}  # by cause
 
 
 def name(event: Recorded) -> str:
     """Their name of an event."""
     ours = topic(type(event.data)).rpartition(".v")[0]
-    if isinstance(event.data, TaskRetryScheduled) and event.data.refunded:
-        return "rate_limit_rescheduled"
-    if ours == "run.started" and getattr(event.data, "choice", None) is not None:
-        return "adapter_fallback_used"
-    return NAMES.get(ours, ours.replace(".", "_"))
+    match event.data:
+        case TaskRetryScheduled(refunded=True):
+            return "rate_limit_rescheduled"
+        case RunStarted(choice=AdapterChoice() as choice) if choice.selected != choice.wanted:
+            return "adapter_fallback_used"
+        case WorkflowCompleted() if event.actor.startswith("system:"):
+            return "workflow_completed_from_task"
+        case WorkflowParked() as parked:
+            return _PARKED.get(parked.cause, "workflow_parked")
+        case _:
+            return NAMES.get(ours, ours.replace(".", "_"))
 
 
 def item(event: Recorded) -> dict[str, Any]:

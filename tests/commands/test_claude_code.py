@@ -139,9 +139,8 @@ def test_ad11_who_runs_without_restraints_is_seen_wherever_the_run_is_shown(benc
 
 def test_ad9_what_an_adapter_tells_of_its_cost_is_summed(bench: Bench) -> None:
     run = went(bench, printing(RESULT), "full")
-    (row,) = bench.place.ok(
-        "sql", f"SELECT controller, tokens_in, cost_usd::VARCHAR AS usd FROM costs WHERE run = '{run.run}'", "--jsonl"
-    ).out.splitlines()
+    query = f"SELECT controller, tokens_in, cost_usd::VARCHAR AS usd FROM costs WHERE run = '{run.run}'"  # noqa: S608
+    (row,) = bench.place.ok("sql", query, "--jsonl").out.splitlines()
     assert json.loads(row) == {"controller": "full", "tokens_in": 1035, "usd": "0.012300000"}
     assert bench.place.json("run", "show", run.run)["tokens_out"] == 6
 

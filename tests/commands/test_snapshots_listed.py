@@ -204,3 +204,14 @@ def test_sn4_a_house_in_which_only_blocked_tasks_are_left_is_idle(place: Place) 
     place.do("sh", "-c", "exit 3")
     place.ok("pause")  # the last event says nothing of idleness
     assert place.json("report", "--before", "before")["ended_idle"] is True
+
+
+def test_sn4_what_is_due_later_leaves_the_runtime_idle_and_what_is_due_now_does_not(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.queue("true", options=["--in-minutes", "60"])
+    place.ok("snapshot", "--label", "later")
+    place.queue("true")
+    place.ok("snapshot", "--label", "now")
+    place.ok("snapshot", "--label", "again")
+    ended = [place.json("report", "--before", "later", "--after", name)["ended_idle"] for name in ("later", "now")]
+    assert ended == [True, False]
