@@ -65,7 +65,7 @@ async def _public_address(url: httpx.URL) -> str:
     addresses = [ipaddress.ip_address(each[4][0]) for each in found]
     refused = [address for address in addresses if not address.is_global or address.is_multicast]
     if refused or not addresses:
-        raise HttpFailed("refused", "an address of a private network; allow it with private = true")
+        raise HttpFailed("private_address", "an address of a private network; allow it with private = true")
     return str(addresses[0])
 
 

@@ -137,6 +137,14 @@ class LogReader:
         """Claimed tasks: task, run, dispatcher."""
         return self._db.execute("SELECT task, run, dispatcher FROM task_index WHERE status = 'running'").fetchall()
 
+    def standing(self) -> dict[str, int]:
+        """What stands still until a person acts, beside tasks: how many workflows, sensors and outgoing messages."""
+        query = (
+            "SELECT kind, count(*) FROM noun_index WHERE (kind, status) IN"
+            " (VALUES ('workflow', 'parked'), ('sensor', 'parked'), ('outbox', 'failed')) GROUP BY kind"
+        )
+        return dict(self._db.execute(query).fetchall())
+
     def tasks(self, prefix: str, limit: int) -> list[str]:
         """Ids of tasks that begin so."""
         return self._ids(

@@ -15,11 +15,28 @@ def show(*, as_json: bool) -> None:
     """Print it."""
     runtime = invocation.runtime()
     found = _now(runtime)
+    standing = runtime.reader.standing()
     runtime.close()
     if as_json:
         render.document("rt.status.v1", found)
     else:
-        _print(_lines(found))
+        _print(_lines(found) + _still(standing))
+
+
+_STILL: Final = {
+    "workflow": ("workflow", "is parked", "are parked", "rt workflow list"),
+    "sensor": ("sensor", "rests after failures", "rest after failures", "rt sensor run NAME"),
+    "outbox": ("message", "did not get through", "did not get through", "rt outbox list"),
+}
+
+
+def _still(standing: dict[str, int]) -> list[str]:
+    """What waits for a person and is no task."""
+    lines = []
+    for kind, count in sorted(standing.items()):
+        noun, one, many, command = _STILL[kind]
+        lines.append(f"{count} {noun} {one}: {command}" if count == 1 else f"{count} {noun}s {many}: {command}")
+    return ["", *lines] if lines else []
 
 
 def show_past(at: str, *, as_json: bool) -> None:
@@ -48,9 +65,9 @@ def watch(*, as_json: bool) -> None:
         if as_json:
             render.document("rt.status.v1", found)
         elif is_terminal:
-            render.screen(_lines(found))
+            render.screen(_lines(found) + _still(runtime.reader.standing()))
         else:
-            _print([*_lines(found), ""])
+            _print([*_lines(found), *_still(runtime.reader.standing()), ""])
         while runtime.reader.head()[0] == found["position"]:
             time.sleep(_WATCH_S)
 

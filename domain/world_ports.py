@@ -144,7 +144,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-HttpFailure = Literal["timeout", "too_large", "connection", "refused"]
+HttpFailure = Literal["timeout", "too_large", "connection", "refused", "private_address"]
 
 
 class HttpFailed(Exception):  # an answer of the port, not an error that a user meets

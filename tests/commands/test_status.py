@@ -59,3 +59,13 @@ def test_a_house_without_a_log_says_so(place: Place) -> None:
     (place.folder / "rt.toml").write_text("")
     done = place.rt("status", "--json")
     assert (done.code, done.error["code"], done.error["hint"]) == (3, "log.not_found", "rt do -- echo hello")
+
+
+def test_what_stands_still_and_is_no_task_is_told_with_the_command_that_shows_it(place: Place) -> None:
+    context = '{"objective": "x"}'
+    for name in ("one", "two"):
+        place.ok("workflow", "create", "--template", "goal-loop", "--instance_key", name, "--context", context)
+    assert {row["status"] for row in place.rows("workflow", "list")} == {"parked"}, "nobody is configured to do it"
+    assert "2 workflows are parked: rt workflow list" in place.ok("status").text
+    place.ok("workflow", "cancel", "one")
+    assert "1 workflow is parked: rt workflow list" in place.ok("status").text
