@@ -48,16 +48,11 @@ class View:
         return [hydrated(self._codec.decode(Row(*row)), self.text) for row in self._cursor.fetchall()]
 
     def text(self, scope: str, text: Text) -> bytes | None:
-        """A text; None for one that was erased. Raises TextDamaged for one that is not what was stored."""
+        """A text; None for one that was erased."""
         found = self._cursor.connection.execute(
             "SELECT codec, data FROM blobs WHERE scope = ? AND sha256 = ?", (scope, text.sha256)
         ).fetchone()
-        if found is None:
-            return None
-        content = unpack(*found)
-        if sha256(content).hexdigest() != text.sha256:
-            raise errors.TextDamaged(sha256=text.sha256[:12])
-        return content
+        return None if found is None else unpack(*found)
 
     def version(self, stream: str) -> int:
         """See domain.ports.LogView."""
@@ -78,6 +73,8 @@ class View:
         found = self.text(scope, text)
         if found is None:
             raise errors.BlobNotFound(sha256=text.sha256[:12], scope=scope[:8])
+        if sha256(found).hexdigest() != text.sha256:  # what is about to be acted on must be what was stored
+            raise errors.TextDamaged(sha256=text.sha256[:12])
         return found
 
     def paused(self) -> bool:

@@ -135,7 +135,7 @@ class Dispatcher:
         actor = f"system:{self.id}"
         try:
             state = view.task(task)
-        except (errors.Corrupt, errors.TextDamaged):
+        except errors.Corrupt:
             blocked = TaskBlocked(cause="undecodable")
             version = view.version(task) + 1
             return [Recorded(stream=task, version=version, at_us=now_us, actor=actor, data=blocked, correlation=task)]

@@ -97,7 +97,7 @@ class LogView(Protocol):
         ...
 
     def blob(self, scope: str, text: Text) -> bytes:
-        """A text. Raises BlobNotFound."""
+        """A text. Raises BlobNotFound, and TextDamaged for one that is not what was stored."""
         ...
 
     def paused(self) -> bool:

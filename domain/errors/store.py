@@ -1,6 +1,6 @@
 """Errors about what is stored: the log, golden logs, the projection."""
 
-from domain.errors.base import Conflict, Corrupt, Diverged, Invalid, NotFound, Refused, RtError
+from domain.errors.base import Conflict, Corrupt, Diverged, Invalid, NotFound, Refused
 
 
 class BlobNotFound(NotFound):
@@ -8,6 +8,14 @@ class BlobNotFound(NotFound):
 
     code = "blob.not_found"
     message = "the text {sha256} of task {scope} is not in the store"
+    hint = "rt log verify"
+
+
+class TextDamaged(BlobNotFound):
+    """A stored text is not what its digest says: the one that was stored is gone. The rest of the log may be whole."""
+
+    code = "log.text_damaged"
+    message = "the text {sha256} was changed where it is stored"
     hint = "rt log verify"
 
 
@@ -96,15 +104,6 @@ class EventDamaged(Corrupt):
     code = "log.event_damaged"
     message = "the log is damaged: event {position} {why}"
     hint = "rt log export saved.jsonl --upto {before}"
-
-
-class TextDamaged(RtError):
-    """A stored text is not what its digest says. The rest of the log may be whole."""
-
-    code = "log.text_damaged"
-    exit = 7
-    message = "the text {sha256} was changed where it is stored"
-    hint = "rt log verify"
 
 
 class TailLost(Corrupt):
