@@ -134,7 +134,7 @@ def example(name: str, target: Path, *, force: bool) -> list[str]:
     if name not in known:
         raise errors.Invalid(where="--example", why=f"no example {name!r}; there are: {', '.join(known)}")
     found = {path: each.read_bytes() for path, each in _below(folder.joinpath(name), "")}
-    return _write(target, found, force=force)
+    return _write(target, found, f"--example {name}", force=force)
 
 
 def package(target: Path, *, force: bool) -> list[str]:
@@ -149,7 +149,7 @@ def package(target: Path, *, force: bool) -> list[str]:
         raise errors.Invalid(where=where, why=f"{target}: letters, digits and . _ - @ + only, as units name this path")
     told = {"name": target.name, "folder": str(target)}
     found = {path.format(**told): text.format(**told).encode() for path, text in _FILES.items()}
-    return _write(target, found, force=force)
+    return _write(target, found, where, force=force)
 
 
 def _below(folder: Traversable, before: str) -> Iterator[tuple[str, Traversable]]:
@@ -160,10 +160,11 @@ def _below(folder: Traversable, before: str) -> Iterator[tuple[str, Traversable]
             yield f"{before}{each.name}", each
 
 
-def _write(target: Path, content: Mapping[str, bytes], *, force: bool) -> list[str]:
+def _write(target: Path, content: Mapping[str, bytes], option: str, *, force: bool) -> list[str]:
     for name in content:
         if (target / name).exists() and not force:
-            raise errors.HomeExists(path=str(target / name))
+            better = f"{option} DIR  # another folder; or {target} and --force, which writes over what is there"
+            raise errors.HomeExists(path=str(target / name), better=better)
     for name, each in content.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)

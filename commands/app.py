@@ -10,6 +10,7 @@ import typer
 
 from commands import render
 from commands.invocation import invocation
+from domain import errors
 
 # name -> (module, function, help)
 COMMANDS = {
@@ -73,9 +74,26 @@ GROUPS = {
 }
 
 
+class _App(typer.Typer):
+    """The command line; of a wrong one it says which command's help to read."""
+
+    def __call__(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401  # as typer has it
+        try:
+            return super().__call__(*given, **named)
+        except Exception as problem:
+            context = getattr(problem, "ctx", None)  # click's own exceptions have one; typer exports few of them
+            if context is None or not isinstance(problem, _USAGE) or type(problem).__name__ == "NoArgsIsHelpError":
+                raise
+            why = problem.format_message()
+            raise errors.Usage(why=why[:1].lower() + why[1:], command=context.command_path) from None
+
+
+_USAGE: Any = typer.BadParameter.__base__  # click's UsageError
+
+
 def build(verb: str | None) -> typer.Typer:
     """The command line with the command that was asked for; None loads all of them."""
-    app = typer.Typer(
+    app = _App(
         name="rt",
         help="An event-sourced runtime for agents: every fact is one event in one log, and any run replays exactly.",
         no_args_is_help=True,

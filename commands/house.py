@@ -59,7 +59,8 @@ def init(
     target = folder.absolute()
     file = target / CONFIG
     if file.exists() and not force:
-        raise errors.HomeExists(path=str(file))
+        better = "DIR  # a home in another folder; this one is a home already, and --force writes the defaults over it"
+        raise errors.HomeExists(path=str(file), better=better)
     try:
         target.mkdir(parents=True, exist_ok=True)
         file.write_text(TEMPLATE)

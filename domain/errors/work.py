@@ -72,15 +72,20 @@ class HomeExists(Conflict):
 
     code = "home.exists"
     message = "{path} is already there"
-    hint = "rt init --force"
+    hint = "rt init {better}"  # never a command that overwrites unless somebody adds to it
 
 
 class Usage(Invalid):
-    """The command line is wrong."""
+    """The command line is wrong. `command` is the one that was called, where it is known."""
 
     code = "cli.usage"
     message = "{why}"
     hint = "rt --help"
+
+    @property
+    def advice(self) -> str:
+        """The help of the command that was called."""
+        return f"{self.fields.get('command', 'rt')} --help"
 
 
 class InvalidConfig(Invalid):
@@ -94,7 +99,7 @@ class UnknownAdapter(Invalid):
 
     code = "adapter.unknown"
     message = "no adapter {name!r}; configured: {known}"
-    hint = "rt doctor"
+    hint = "rt adapter list"
 
 
 class OldCommand(Invalid):

@@ -115,6 +115,8 @@ def test_a_package_overwrites_nothing_without_force(ada: Place, place: Place) ->
     mine.write_text("mine")
     done = place.rt("init", "--agent-package", "ada", "--json")
     assert (done.code, done.error["code"]) == (5, "home.exists")
+    assert done.error["hint"].startswith("rt init --agent-package DIR ")
+    assert f"{place.folder / 'ada'} and --force" in done.error["hint"]
     assert mine.read_text() == "mine"
     place.ok("init", "--agent-package", "ada", "--force")
     assert mine.read_text().startswith("# Purpose")

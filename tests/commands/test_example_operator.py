@@ -89,6 +89,7 @@ def test_nothing_is_overwritten_without_force(place: Place) -> None:
     mine.write_text("mine")
     done = place.rt("init", "--example", "operator", "--json")
     assert (done.code, done.error["code"]) == (5, "home.exists")
+    assert done.error["hint"].startswith("rt init --example operator DIR ")
     assert place.files() == {"tasks", "tasks/errand.json"}
     place.ok("init", "--example", "operator", "--force")
     assert json.loads(mine.read_text())["kind"] == "errand"

@@ -449,3 +449,20 @@ def test_todays_code_that_decides_otherwise_is_exit_4(shared: Place) -> None:
     differences = [json.loads(line).get("difference") for line in as_json.stdout.splitlines()]
     assert [each["kind"] for each in differences if each] == ["field", "field"]
     assert json.loads(as_json.stderr)["error"]["code"] == "replay.diverged"
+
+
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        (("do", "--nosuch"), "rt do --help"),
+        (("run", "show"), "rt run show --help"),
+        (("run", "nosuch"), "rt run --help"),
+        (("do", "x", "--", "y"), "rt do --help"),
+        (("nosuch",), "rt --help"),
+        (("adapter", "check", "nosuch"), "rt adapter list"),
+    ],
+)
+def test_a_wrong_command_line_hints_at_the_help_of_its_command(place: Place, argv: tuple[str, ...], hint: str) -> None:
+    at = argv.index("--") if "--" in argv else len(argv)
+    done = place.rt(*argv[:at], "--json", *argv[at:])
+    assert (done.code, done.error["hint"]) == (2, hint)

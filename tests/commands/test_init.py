@@ -31,6 +31,7 @@ def test_nothing_is_overwritten(place: Place) -> None:
     done = place.rt("init", "--json")
     assert done.code == 5
     assert done.error["code"] == "home.exists"
+    assert done.error["hint"].startswith("rt init DIR ")
     assert (place.folder / "rt.toml").read_text() == "# mine\n"
     assert not place.state.exists()
 
