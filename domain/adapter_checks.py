@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from domain import errors
+from domain.agent_checks import NO_ADDRESS
 from domain.agents import profiles
 from domain.bounds import FALLBACKS_MAX
 from domain.config import AGENT, BUILT_IN, Adapter, AdapterKind, Config
@@ -75,8 +76,7 @@ def _check_adapter(adapter: Adapter, where: str) -> None:
 
 def _check_address(url: str, where: str) -> None:
     if not re.fullmatch(r"https?://[^\s/@?#\\]+(?:/[^\s@?#\\]*)?", url):
-        why = f"expected http(s)://host[:port][/path] without a user or a query, got {url[:100]!r}"
-        raise errors.InvalidConfig(where=where, why=why)
+        raise errors.InvalidConfig(where=where, why=NO_ADDRESS)
 
 
 def _check_chain(config: Config, name: str, where: str) -> None:

@@ -125,13 +125,13 @@ def _check_routing(config: Config, source: str) -> None:
         _known(config.routing.model, MODELS | config.models, f"{source}: routing.model", "model")
 
 
+NO_ADDRESS = "expected http(s)://host[:port][/path] without a user or a query"  # which is not shown: it may be secret
 _NO_DEADLINE = "expected more than 0: what never answers would never end"
 
 
 def _check_model(model: ModelConfig, where: str) -> None:
     if not re.fullmatch(r"https?://[^\s/@?#\\]+(?:/[^\s@?#\\]*)?", model.base_url):
-        why = f"expected http(s)://host[:port][/path] without a user or a query, got {model.base_url[:100]!r}"
-        raise errors.InvalidConfig(where=f"{where}.base_url", why=why)
+        raise errors.InvalidConfig(where=f"{where}.base_url", why=NO_ADDRESS)
     if not model.timeout_s:
         raise errors.InvalidConfig(where=f"{where}.timeout_s", why=_NO_DEADLINE)
 
@@ -223,7 +223,7 @@ def _check_ssh(tool: ToolConfig, where: str) -> None:
 def _check_http(tool: ToolConfig, where: str) -> None:
     for at, host in enumerate(tool.hosts):
         if not re.fullmatch(r"https?://[^\s/@?#\\]+", host, re.IGNORECASE):
-            why = f"{host[:100]!r} is never met; expected http(s)://host[:port], without a path"
+            why = "is never met; expected http(s)://host[:port], without a path, and without a user"
             raise errors.InvalidConfig(where=f"{where}.hosts[{at}]", why=why)
     for at, method in enumerate(tool.methods):
         if not re.fullmatch("[A-Z]{3,10}", method):

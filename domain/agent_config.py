@@ -11,7 +11,9 @@ from domain.setup import Effect, Kind, ToolKind
 Seconds = Annotated[float, Meta(ge=0, le=bounds.TIMEOUT_S_MAX)]
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 Name = Annotated[str, Meta(pattern=f"^{NAME}$")]
-Variable = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+Variable = Annotated[str, Meta(pattern=VARIABLE, max_length=200)]
+ADDRESS = "^https?://"
 Phrase = Annotated[str, Meta(min_length=2, max_length=bounds.PHRASE_CHARS_MAX)]
 Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -29,7 +31,7 @@ class PricesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A chat endpoint of the OpenAI kind."""
 
-    base_url: Annotated[str, Meta(pattern=r"^https?://", max_length=2_000)]
+    base_url: Annotated[str, Meta(pattern=ADDRESS, max_length=2_000)]
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     key_env: Variable | Literal[""] = ""
     json_mode: bool = True

@@ -24,6 +24,7 @@ from domain.agent_config import (
     ToolConfig,
     Variable,
 )
+from domain.refusals import told
 from domain.work_config import STRUCTS as WORK_STRUCTS
 from domain.work_config import BridgeConfig, CredentialsConfig, NotifyConfig, OutboxConfig, SensorConfig
 
@@ -145,7 +146,8 @@ def parse(document: object, source: str) -> Config:
     try:
         config = msgspec.convert(document, Config)
     except msgspec.ValidationError as problem:
-        raise errors.InvalidConfig(where=f"{source}: {_where(problem) or 'the document'}", why=_why(problem)) from None
+        where, why = _told(problem, document, Config)
+        raise errors.InvalidConfig(where=f"{source}: {where or 'the document'}", why=why) from None
     _check_adapters(config, source)
     if config.default_adapter != BUILT_IN and config.default_adapter not in config.adapters:
         why = f"no adapter {config.default_adapter!r}; configured: {', '.join([BUILT_IN, *config.adapters])}"
@@ -191,8 +193,8 @@ def _one(table: str, name: str, fields: object, kind: type[msgspec.Struct], sour
     try:
         msgspec.convert(fields, kind)
     except msgspec.ValidationError as problem:
-        where = ".".join(part for part in (f"{table}.{name}", _where(problem)) if part)
-        raise errors.InvalidConfig(where=f"{source}: {where}", why=_why(problem)) from None
+        where, why = _told(problem, fields, kind)
+        raise errors.InvalidConfig(where=f"{source}: {'.'.join(filter(None, (table, name, where)))}", why=why) from None
 
 
 def runs_as(config: Config, adapter: str, profile: str) -> str:
@@ -232,20 +234,23 @@ def secret_values(config: Config, environ: Mapping[str, str]) -> set[str]:
     return registered | {value for value in looking if len(value.encode("utf-8", "replace")) >= bounds.SECRET_BYTES_MIN}
 
 
-def _where(problem: msgspec.ValidationError) -> str:
-    found = re.search(r" - at `\$\.?(.*)`$", str(problem))
-    return found.group(1) if found else ""
+def _told(problem: msgspec.ValidationError, document: object, kind: type[msgspec.Struct]) -> tuple[str, str]:
+    """Where it is and why, in words."""
+    where, why = told(problem, document, kind)
+    where = where.removeprefix(".")
+    unknown = re.match(r"object contains unknown field `(.*)`$", why)
+    return where, why if unknown is None else _unknown(unknown[1], is_top=not where and kind is Config)
 
 
-def _why(problem: msgspec.ValidationError) -> str:
-    text = re.sub(r" - at `.*`$", "", str(problem))
-    unknown = re.match(r"Object contains unknown field `(.*)`$", text)
-    if unknown is None:
-        return text[:1].lower() + text[1:]
+def _unknown(name: str, *, is_top: bool) -> str:
+    """Why a field is refused: a key that stands behind a table of TOML belongs to that table."""
+    said = f"unknown field {name!r}"
+    if name in Config.__struct_fields__ and not is_top:
+        return f"{said}; it belongs to the top of the file, before the first [table]"
     kinds: tuple[type[msgspec.Struct], ...] = (Config, Retry, Work, SecretSources, Adapter, *STRUCTS, *WORK_STRUCTS)
-    known = sorted({field for kind in kinds for field in kind.__struct_fields__})
-    near = difflib.get_close_matches(unknown.group(1), known, 1)
-    return f"unknown field {unknown.group(1)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    known = sorted({field for kind in kinds for field in kind.__struct_fields__} - {name})
+    near = difflib.get_close_matches(name, known, 1)
+    return said + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def to_us(seconds: float) -> int:

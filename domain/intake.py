@@ -346,7 +346,8 @@ def parse_time(text: str, where: str) -> int:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
         since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     except (ValueError, OverflowError) as problem:
-        raise errors.Invalid(where=where, why=f"not a date and time: {problem}") from None
+        said = repr(text[:60]) if str(problem).startswith("Invalid isoformat") else str(problem)
+        raise errors.Invalid(where=where, why=f"not a date and time: {said}; write 2026-01-31T12:00:00Z") from None
     at_us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     if at_us > bounds.TIME_US_MAX:
         raise errors.Invalid(where=where, why="is beyond the year 2255")

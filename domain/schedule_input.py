@@ -18,6 +18,7 @@ from domain.bounds import (
 )
 from domain.ids import text_of
 from domain.intake import check_text, parse_json, parse_time
+from domain.refusals import told
 from domain.schedule import source, starting
 from domain.schedule_events import ScheduleCreated
 
@@ -64,7 +65,7 @@ def accept(document: object, now_us: int) -> Accepted:
     try:
         wanted = msgspec.convert(document, ScheduleInput)
     except msgspec.ValidationError as problem:
-        raise _invalid(problem) from None
+        raise _invalid(problem, document) from None
     _check_texts(wanted)
     _check_timing(wanted)
     task = _task_json(wanted.task)
@@ -165,9 +166,9 @@ def _task_json(task: dict[str, Any]) -> bytes:
     return msgspec.json.encode(parse_json(text, "schedule.task"), order="sorted")
 
 
-def _invalid(problem: msgspec.ValidationError) -> errors.Invalid:
-    text, _, path = str(problem).partition(" - at `$")
-    missing = text.removeprefix("Object missing required field `")
-    if missing != text:
-        return errors.Invalid(where=f"schedule{path.rstrip('`')}.{missing.rstrip('`')}", why="is missing")
-    return errors.Invalid(where=f"schedule{path.rstrip('`')}", why=text[:1].lower() + text[1:])
+def _invalid(problem: msgspec.ValidationError, document: object) -> errors.Invalid:
+    where, why = told(problem, document, ScheduleInput)
+    missing = re.fullmatch("object missing required field `(.*)`", why)
+    if missing is not None:
+        return errors.Invalid(where=f"schedule{where}.{missing[1]}", why="is missing")
+    return errors.Invalid(where=f"schedule{where}", why=why)

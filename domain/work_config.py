@@ -10,6 +10,7 @@ from domain.agent_config import Name, Seconds, Variable
 
 Argv = Annotated[tuple[Annotated[str, Meta(max_length=bounds.ARGUMENT_BYTES_MAX)], ...], Meta(max_length=1_000)]
 Path = Annotated[str, Meta(max_length=4_096)]
+PUBLIC_KEY = "^([0-9a-fA-F]{64})?$"
 
 
 class SensorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,7 +36,7 @@ class BridgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     priority: Annotated[int, Meta(ge=bounds.PRIORITY_MIN, le=bounds.PRIORITY_MAX)] | None = None
     events: tuple[str, ...] = ()  # only these; empty = all that are understood
     secret_env: Variable | Literal[""] = ""  # the shared secret of its signature
-    public_key: Annotated[str, Meta(pattern="^([0-9a-fA-F]{64})?$")] = ""  # of Discord's signatures
+    public_key: Annotated[str, Meta(pattern=PUBLIC_KEY)] = ""  # of Discord's signatures
     question: Annotated[str, Meta(max_length=2_000)] = ""  # asked about a story, where it brings none
     goal: Annotated[str, Meta(max_length=2_000)] = ""  # of a reply
 

@@ -282,7 +282,7 @@ def test_a_broken_json_file_is_refused(tmp_path: Path, text: str, where: str, wh
         ('[adapters.a]\ncommand = "x"\ntimeout_s = -1\n', "adapters.a.timeout_s"),
         ('[adapters.a]\ncommand = "x"\nfallback = "b"\n', "adapters.a.fallback"),
         ('[[policies]]\nid = "a"\neffect = "maybe"\n', "policies[0].effect"),
-        ("[workflows]\nw = 5\n", "workflows[...]"),
+        ("[workflows]\nw = 5\n", "workflows.w"),
     ],
 )
 def test_a_problem_is_told_of_the_file_that_says_it(tmp_path: Path, base: str, where: str) -> None:
