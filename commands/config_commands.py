@@ -9,6 +9,8 @@ import typer
 
 from commands import options, render
 from commands.invocation import invocation
+from domain import errors
+from domain.bounds import LINES_NAMED_MAX
 
 if TYPE_CHECKING:
     from commands.config_files import Read
@@ -18,6 +20,7 @@ app = typer.Typer(no_args_is_help=True)
 
 _NO_FILE = "the defaults: there is no rt.toml"
 _MASK = "***"
+_OTHERS = 0o077  # bits of a mode
 _WITH_SECRETS = ("env", "headers", "extra")  # tables whose keys are names that say what their values are
 
 
@@ -66,7 +69,7 @@ def check(
     chosen = file.expanduser().absolute() if file is not None else runtime.home.config_file
     found = _read(chosen)
     _check_secrets(found.config, runtime.environment.all())
-    warnings = [*found.loaded.warnings, *_missing(found.config), *_hints(found)]
+    warnings = [*found.loaded.warnings, *_missing(found.config), *_env_files(found.config), *_hints(found)]
     adapters = ["command", *found.config.adapters]
     if as_json:
         answer = {"file": str(chosen or ""), "files": found.loaded.files, "adapters": adapters, "warnings": warnings}
@@ -153,6 +156,31 @@ def _missing(config: "Config") -> Iterator[str]:
             yield f"{where}.env_file: {adapter.env_file} is not there"
         if adapter.settings_file and not Path(adapter.settings_file).is_file():
             yield f"{where}.settings_file: {adapter.settings_file} is not there"
+
+
+def _env_files(config: "Config") -> Iterator[str]:
+    """Env files that others can read, and lines of them that do not set what they look like."""
+    from adapters.credentials import read_env_file
+
+    for path in dict.fromkeys(Path(each.env_file) for each in config.adapters.values() if each.env_file):
+        if not path.is_file():
+            continue
+        if path.stat().st_mode & _OTHERS:
+            yield f"{path}: others can read or write it; chmod 600"
+        try:
+            read = read_env_file(path)
+        except errors.InvalidConfig as problem:
+            yield str(problem)
+            continue
+        if read.skipped:
+            yield f"{path}: sets nothing in {_numbered(read.skipped)}; expected NAME=value"
+        if read.quoted:
+            yield f"{path}: a quote that nothing closes stays part of the value in {_numbered(read.quoted)}"
+
+
+def _numbered(lines: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, lines[:LINES_NAMED_MAX])) + ("…" if len(lines) > LINES_NAMED_MAX else "")
+    return f"line {shown}" if len(lines) == 1 else f"lines {shown}"
 
 
 def _hints(found: "Read") -> Iterator[str]:

@@ -135,6 +135,23 @@ def own_keyring(home: Path, elsewhere: Path) -> None:
     told.write_text(f"[backend]\ndefault-keyring=keepsake.Keeper\nkeyring-path={elsewhere}\n")
 
 
+def test_config_check_tells_what_an_env_file_does_not_set(place: Place) -> None:
+    file = place.folder / "a.env"
+    file.write_text('A=1\nnothing here\nB=\'x\nC="x" # y\n')
+    file.chmod(0o644)
+    place.config('[adapters.a]\ncommand = "/bin/true"\nenv_file = "a.env"\n')
+    assert place.json("config", "check")["warnings"] == [
+        f"{file}: others can read or write it; chmod 600",
+        f"{file}: sets nothing in line 2; expected NAME=value",
+        f"{file}: a quote that nothing closes stays part of the value in lines 3, 4",
+    ]
+    file.write_text("A=1\n")
+    file.chmod(0o600)
+    assert place.json("config", "check")["warnings"] == []
+    file.write_bytes(b"A=\xff\n")
+    assert len(place.json("config", "check")["warnings"]) == 1
+
+
 def keeper(bench: Bench, body: str) -> None:
     """The program that is asked for credentials."""
     bench.place.script("keeper", f"#!/bin/sh\n{body}\n")

@@ -50,7 +50,18 @@ def values(text: str) -> dict[str, str]:
     ],
 )
 def test_a_line_sets_one_variable_to_what_is_written(line: str, name: str, value: str) -> None:
-    assert parse(line, "some.env") == EnvFile(values={name: value})
+    found = parse(line, "some.env")
+    assert (found.values, found.skipped) == ({name: value}, ())
+
+
+@pytest.mark.parametrize("value", ['"x', "'x", "\"x'", '"', '"x" # y', "'x' y"])
+def test_a_quote_that_nothing_closes_stays_and_is_reported(value: str) -> None:
+    assert parse(f"B='1'\nA={value}", "some.env") == EnvFile(values={"B": "1", "A": value}, quoted=(2,))
+
+
+@pytest.mark.parametrize("value", ["x", '"x"', "''", "x'", 'x="y"', ""])
+def test_any_other_value_is_not_reported(value: str) -> None:
+    assert parse(f"A={value}", "some.env").quoted == ()
 
 
 def test_what_is_no_text_is_kept_as_it_was_decoded() -> None:
@@ -70,7 +81,7 @@ def test_a_line_without_a_name_and_an_equals_sign_is_skipped_and_reported(line: 
 
 
 def test_a_value_ends_with_its_line() -> None:
-    assert parse('A="x\ny"\nB=1', "some.env") == EnvFile(values={"A": '"x', "B": "1"}, skipped=(2,))
+    assert parse('A="x\ny"\nB=1', "some.env") == EnvFile(values={"A": '"x', "B": "1"}, skipped=(2,), quoted=(1,))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
