@@ -39,7 +39,7 @@ def github(
         if not secret:
             raise errors.Invalid(where="bridges.github.secret_env", why=f"the variable {config.secret_env} is not set")
         if not signatures.github(secret.encode(), content, signature):
-            raise _unsigned()
+            raise _unsigned("github.secret_env", signature)
     payload = parse_json(documents.decode(content, source), "bridge.github")
     bridged = bridges.github(payload, config, event=event)
     _queue(runtime, "github", bridged, as_json=as_json)
@@ -61,7 +61,7 @@ def discord(
     content, source = documents.raw(document, "bridge.discord")
     # its age is not looked at: a receiver may have kept it for a while, and a second delivery makes no second task
     if config.public_key and not is_discords(config.public_key, timestamp, content, signature):
-        raise _unsigned()
+        raise _unsigned("discord.public_key", signature and timestamp)
     bridged = bridges.discord(parse_json(documents.decode(content, source), "bridge.discord"), config)
     _queue(runtime, "discord", bridged, as_json=as_json)
 
@@ -75,8 +75,11 @@ def is_discords(key: str, timestamp: str, content: bytes, signature: str) -> boo
         raise errors.Invalid(where="bridges.discord.public_key", why=why) from None
 
 
-def _unsigned() -> errors.Invalid:
+def _unsigned(field: str, given: str) -> errors.Invalid:
     why = "does not fit the payload; hand on the bytes and the headers as they came"
+    if not given:
+        stamp = " and so is --timestamp" if field.startswith("discord") else ""
+        why = f"is needed{stamp}: bridges.{field} is configured; hand on what the headers say"
     return errors.Invalid(where="--signature", why=why)
 
 

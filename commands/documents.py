@@ -1,4 +1,4 @@
-"""Documents that a person hands over: JSON text, @file, or - for standard input."""
+"""Documents that a person hands over (JSON text, @file, or - for standard input), and files that one wants written."""
 
 import sys
 from pathlib import Path
@@ -26,6 +26,13 @@ def raw(given: str, where: str) -> tuple[bytes, str]:
             return file.read(DOCUMENT_BYTES_MAX + 1), str(path)
     except OSError as problem:
         raise errors.Invalid(where=str(path), why=f"cannot be read: {problem.strerror}") from None
+
+
+def target(path: Path) -> str:
+    """The file that a person wants written. Raises Invalid for a folder."""
+    if path.is_dir():
+        raise errors.Invalid(where=str(path), why="is a folder; name a file")
+    return str(path.resolve())
 
 
 def decode(content: bytes, source: str) -> str:

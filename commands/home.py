@@ -27,13 +27,14 @@ def find(given: str | None, config: str | None, *, create: bool = False) -> Home
     """The home that was named, or the nearest one upwards, as git does. Raises HomeNotFound.
 
     With `create`, a folder `.rt` in the current folder stands in for a missing one; it is not made here.
+    Raises FolderGone.
     """
     named = given or os.environ.get("RT_HOME")
     if named:
-        state = Path(named).expanduser().absolute()
+        state = absolute(Path(named))
         folder = state.parent if state.name == STATE else state
         return _with_config(Home(state, _if_file(folder / CONFIG), folder), config)
-    here = Path.cwd()
+    here = absolute(Path())
     for folder in (here, *here.parents):
         if (folder / STATE).is_dir() or (folder / CONFIG).is_file():
             return _with_config(Home(folder / STATE, _if_file(folder / CONFIG), folder), config)
@@ -45,8 +46,16 @@ def find(given: str | None, config: str | None, *, create: bool = False) -> Home
 def _with_config(home: Home, config: str | None) -> Home:
     if config is None:
         return home
-    path = Path(config).expanduser().absolute()
+    path = absolute(Path(config))
     return Home(home.state, path, path.parent)
+
+
+def absolute(path: Path) -> Path:
+    """A path as it is meant in the current folder. Raises FolderGone where that was deleted."""
+    try:
+        return path.expanduser().absolute()
+    except FileNotFoundError:
+        raise errors.FolderGone from None
 
 
 def _if_file(path: Path) -> Path | None:

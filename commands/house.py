@@ -12,7 +12,7 @@ import typer
 from adapters.head_record import HeadRecord
 from adapters.log_reader import SQLITE_VERSION
 from commands import options, render
-from commands.home import CONFIG, STATE
+from commands.home import CONFIG, STATE, absolute
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
@@ -56,7 +56,7 @@ def init(
     if example or agent_package:
         _folder(folder, example, agent_package, force=force, as_json=as_json)
         return
-    target = folder.absolute()
+    target = absolute(folder)
     file = target / CONFIG
     if file.exists() and not force:
         better = "DIR  # a home in another folder; this one is a home already, and --force writes the defaults over it"
@@ -84,7 +84,7 @@ def _folder(folder: Path, example: str, agent_package: Path | None, *, force: bo
 
     if agent_package is not None and (example or folder != Path()):
         raise typer.BadParameter("names its own folder; give either it, or --example with DIR")
-    target = (agent_package or folder).expanduser().absolute()
+    target = absolute(agent_package or folder)
     try:
         if agent_package is None:
             written = agent_packages.example(example, target, force=force)

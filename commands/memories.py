@@ -65,11 +65,10 @@ def _keep(key: str, text: str, where: str, lasts: str, *, known: bool, as_json: 
             raise errors.Invalid(where=name, why="contains the value of a registered secret")
     now_us = runtime.clock.now_us()
     there = key in {each.key for each in memories(runtime.log, scope, owner, now_us)}
-    if there is not known:
-        why = (
-            "nothing is remembered under it; rt memory remember" if known else "is remembered already; rt memory update"
-        )
-        raise errors.Invalid(where=f"key {key!r}", why=why)
+    if known and not there:
+        raise errors.NothingRemembered(key=key)
+    if there and not known:
+        raise errors.RememberedAlready(key=key)
     expires_us = now_us + lasts_us if lasts else 0
     if expires_us > TIME_US_MAX:
         raise errors.Invalid(where="--for", why="is beyond the year 2255")
@@ -132,7 +131,7 @@ def forget(
     scope, owner = _scope(where)
     runtime = invocation.runtime()
     if key not in {each.key for each in memories(runtime.log, scope, owner, runtime.clock.now_us())}:
-        raise errors.IdNotFound(what="memory", given=key)
+        raise errors.NothingRemembered(key=key)
     gone = MemoryForgotten(key=key, scope=scope, owner=owner, reason=short(runtime, reason, "--reason"))
     position = _append(runtime, scope, owner, gone, b"")
     _said(runtime, "forgotten", key, position, as_json=as_json)

@@ -26,7 +26,7 @@ def replay(  # what is replayed, with what, and how it is looked at
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run, workflow and schedule of the log.")] = False,
     since: Annotated[
-        str, typer.Option("--since", metavar="TIME", help="With --all: what began since then; 7d, 12h or a time.")
+        str, typer.Option("--since", metavar="TIME", help="All runs that began since then; 7d, 12h or a time.")
     ] = "",
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="With --all: processes; 0 is one a processor.")] = 0,
     other: Annotated[
@@ -44,10 +44,11 @@ def replay(  # what is replayed, with what, and how it is looked at
 ) -> None:
     """Replay runs."""
     options.no_tail()
+    every = every or bool(since and not run)
     if bool(run) is every:
         raise errors.Invalid(where="RUN", why="name runs, or give --all; for example: rt replay @last")
     if (since or jobs) and not every:
-        raise errors.Invalid(where="--since, --jobs", why="belong to --all")
+        raise errors.Invalid(where="--since, --jobs", why="belong to --all, which takes no RUN")
     runtime = invocation.runtime()
     try:
         if at or step or cause:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from commands import moments, options, render
+from commands import documents, moments, options, render
 from commands.invocation import invocation
 from commands.report_page import Page, Section, html
 from commands.wiring import Runtime
@@ -78,7 +78,7 @@ def _give(runtime: Runtime, found: Report, out: Path | None, *, as_json: bool) -
 
 def write(runtime: Runtime, target: Path, page: Page) -> None:
     """Write the file, whole or not at all, over one that is there."""
-    runtime.files.write(str(target.resolve()), html(page).encode())
+    runtime.files.write(documents.target(target), html(page).encode())
     render.note(f"{target}: {len(page.sections)} pictures and tables, in one file")
 
 

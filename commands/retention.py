@@ -25,6 +25,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and leave it.")]
 
 _AGE = "90d"
+_NOT_DONE = {True: "would erase: ", False: "nothing erased; there are "}  # by whether it was only asked
 _KEPT = 1_000  # runs
 
 
@@ -131,7 +132,7 @@ def _carry_out(  # what goes, why, and how it is asked for
         render.document("rt.erased.v1", answer)
         return
     text = f"{len(targets)} runs, {found.bodies} outputs, {found.texts} texts, {found.size} bytes as stored"
-    render.out(f"erased: {text}" if done else f"nothing erased; there are {text}")
+    render.out(f"erased: {text}" if done else _NOT_DONE[dry_run] + text)
     if done:
         render.note("backups, exports and golden logs made before still hold it")
 

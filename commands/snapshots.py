@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from commands import options, past, render, seen_artifacts
+from commands import documents, options, past, render, seen_artifacts
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
@@ -77,10 +77,10 @@ def snapshot(
 
 def written(runtime: Runtime, label: str, at: str, out: Path | None = None) -> tuple[Path, int, str]:
     """Write a snapshot: the file, its position, and the label as a file's name can hold it. Raises PositionUnknown."""
-    made = taken(runtime, at)
+    made = taken(runtime, past.position(runtime, at) if at else 0)
     named = "".join(each if each.isascii() and (each.isalnum() or each in "-_") else "-" for each in label)
     target = out or folder(runtime) / f"{made['position']:012d}{'-' + named if named else ''}.json"
-    runtime.files.write(str(target.resolve()), encoded(made))
+    runtime.files.write(documents.target(target), encoded(made))
     return target, made["position"], named
 
 
@@ -132,15 +132,14 @@ def _plain(value: object) -> object:
     return f"{value.isoformat()}Z" if hasattr(value, "isoformat") else str(value)
 
 
-def taken(runtime: Runtime, at: str = "") -> dict[str, Any]:
-    """What a moment says: counts, open tasks, latest results, workflows, spending. Raises PositionUnknown."""
+def taken(runtime: Runtime, upto: int = 0) -> dict[str, Any]:
+    """What a moment says, up to a position or now: counts, open tasks, latest results, workflows, spending."""
     name = runtime.config.runtime_name
 
     def question(database: "Database", position: int) -> dict[str, Any]:
         return moment(database, position, name) | {"looks": seen_artifacts.looks(database)}
 
-    ask = past.ask if at else _now
-    made = ask(runtime, past.position(runtime, at) if at else 0, question)
+    made = (past.ask if upto else _now)(runtime, upto, question)
     made["artifact_files"] = seen_artifacts.listed(runtime.readable, made.pop("looks"))
     made["hash"] = (runtime.reader.hash_at(made["position"]) or b"").hex()
     return made
@@ -173,7 +172,7 @@ def read(runtime: Runtime, given: str, where: str) -> dict[str, Any]:
     """A snapshot from a file, from a label, or made of a position or time. Raises Invalid for a file that is none."""
     path = _file(runtime, given)
     if path is None:
-        return json.loads(encoded(taken(runtime, given)))  # type: ignore[no-any-return]  # an object of ours
+        return json.loads(encoded(taken(runtime, _moment(runtime, given, where))))  # type: ignore[no-any-return]  # an object of ours
     return _of_file(runtime, path, where)
 
 
@@ -181,11 +180,16 @@ def position(runtime: Runtime, given: str, where: str = "--at") -> int:
     """The position that a number, a time or a snapshot's label means. Raises PositionUnknown, Invalid."""
     path = None if given.isdecimal() else labelled(runtime, given)
     if path is None:
-        if given.isidentifier():  # a word is neither a number nor a time
-            why = f"{given!r} is no position, no time, and the label of no snapshot"
-            raise errors.Invalid(where=where, why=why)
-        return past.position(runtime, given, where)
+        return _moment(runtime, given, where)
     return int(_of_file(runtime, path, where)["position"])
+
+
+def _moment(runtime: Runtime, given: str, where: str) -> int:
+    """The position that a number or a time means; of what is neither it is said what else there could be."""
+    if given.isidentifier():
+        why = f"{given!r} is no position, no time, and the label of no snapshot"
+        raise errors.Invalid(where=where, why=f"{why}; rt snapshot --label {given} makes one")
+    return past.position(runtime, given, where)
 
 
 def _of_file(runtime: Runtime, path: Path, where: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import typer
 
 from commands import options, render
 from commands.brought import Brought
+from commands.home import absolute
 from commands.invocation import invocation
 from domain import errors
 from domain.config import AGENT, BUILT_IN
@@ -106,10 +107,12 @@ def _payload(goal: str, shell: str | None, adapter: str) -> dict[str, Any]:
         if not invocation.tail:
             raise errors.Invalid(where="-- ARGV", why="there is no command behind --")
         return (
-            {"argv": list(invocation.tail), "cwd": str(Path.cwd())} if not adapter else {"args": list(invocation.tail)}
+            {"argv": list(invocation.tail), "cwd": str(absolute(Path()))}
+            if not adapter
+            else {"args": list(invocation.tail)}
         )
     if shell is not None:
-        return {"shell": shell, "cwd": str(Path.cwd())}
+        return {"shell": shell, "cwd": str(absolute(Path()))}
     if goal and adapter and adapter != BUILT_IN:
         return {"objective": goal}
     if goal:

@@ -93,6 +93,8 @@ def _event(wanted: ScheduleInput, task: bytes, now_us: int) -> ScheduleCreated:
         enabled=wanted.enabled is not False,
         first_us=first_us,
     )
+    if event.ends_us and event.ends_us < first_us:
+        raise errors.Invalid(where="schedule.ends_at", why="is before next_run_at: there would be no slot")
     return starting(event, first_us or now_us)
 
 

@@ -18,6 +18,7 @@ from domain.errors.agents import (
     GrantRefused,
     NothingRemembered,
     NothingWaits,
+    RememberedAlready,
     ThreadBusy,
     UnknownController,
     UnknownProfile,
@@ -73,6 +74,7 @@ from domain.errors.store import (
     Undecodable,
 )
 from domain.errors.work import (
+    FolderGone,
     HomeExists,
     HomeNotFound,
     IdAmbiguous,
@@ -109,6 +111,7 @@ __all__ = [
     "Diverged",
     "EventDamaged",
     "FileThere",
+    "FolderGone",
     "GoldenDiverged",
     "GoldenNotFound",
     "GoldenRefused",
@@ -148,6 +151,7 @@ __all__ = [
     "ProjectionHeld",
     "RangeRefused",
     "Refused",
+    "RememberedAlready",
     "RtError",
     "RunOver",
     "RunWaits",

@@ -80,3 +80,11 @@ class NothingRemembered(NotFound):
     code = "memory.not_found"
     message = "nothing is remembered under {key!r}"
     hint = "rt memory list"
+
+
+class RememberedAlready(Conflict):
+    """Something else is remembered under that key."""
+
+    code = "memory.exists"
+    message = "something is remembered under {key!r} already"
+    hint = "rt memory update {key} TEXT"

@@ -11,6 +11,14 @@ class HomeNotFound(NotFound):
     hint = "rt init"
 
 
+class FolderGone(NotFound):
+    """The current folder was deleted."""
+
+    code = "home.folder_gone"
+    message = "the current folder was deleted: nothing can be found from here"
+    hint = "rt --home DIR status"
+
+
 class LogNotFound(NotFound):
     """A home in which nothing happened yet."""
 
@@ -19,12 +27,32 @@ class LogNotFound(NotFound):
     hint = "rt do -- echo hello"
 
 
+_NONE_YET = {
+    ("run", "@last"): "nothing ran yet",
+    ("task", "@last"): "nothing was taken in yet",
+    ("run", "@failed"): "no run failed yet",
+    ("task", "@failed"): "no task failed for good",
+    ("task", "@waiting"): "no task is blocked",
+}
+
+
 class IdNotFound(NotFound):
     """No task or run with that id or prefix."""
 
     code = "id.not_found"
     message = "no {what} begins with {given!r}"
     hint = "rt {what} list"
+
+    def __init__(self, **fields: str | int) -> None:
+        super().__init__(**fields)
+        self._none_yet = _NONE_YET.get((str(fields["what"]), str(fields["given"])), "")
+        if self._none_yet:
+            self.args = (f"{fields['given']}: {self._none_yet}",)
+
+    @property
+    def advice(self) -> str:
+        """How to have something, where there is nothing; else where to look."""
+        return "rt do -- echo hello" if self._none_yet.endswith(" yet") else super().advice
 
 
 class IdAmbiguous(NotFound):

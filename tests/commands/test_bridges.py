@@ -204,3 +204,11 @@ def test_without_the_library_of_a_signature_nothing_is_taken_and_its_name_is_sai
     monkeypatch.setattr(signatures, "discord", missing)
     with pytest.raises(errors.Invalid, match=r"cryptography.*extra 'discord'"):
         bridge_commands.is_discords("00" * 32, "1", b"{}", "00")
+
+
+def test_a_signature_that_is_missing_is_told_so(place: Place) -> None:
+    ready(place, f'[bridges.github]\nsecret_env = "HOOK"\n[bridges.discord]\npublic_key = "{"0" * 64}"\n')
+    done = place.rt("bridge", "github", "--json", json.dumps(STORY), env={"HOOK": "s3cret-enough"})
+    assert done.error["why"].startswith("is needed: bridges.github.secret_env is configured")
+    done = place.rt("bridge", "discord", "--json", json.dumps(POST))
+    assert done.error["why"].startswith("is needed and so is --timestamp: bridges.discord.public_key is configured")

@@ -116,6 +116,7 @@ def test_an_audit_counts_what_is_identical_and_ends_with_a_summary(place: Place)
     end = place.rt("replay", "--all", "--json").end
     assert (end["count"], end["diverged"], end["causes"]) == (2, 0, {})
     assert "2 of 2 runs" in place.ok("replay", "--all", "--since", "1h").text
+    assert "2 of 2 runs" in place.ok("replay", "--since", "1h").text
     assert "0 of 0 runs" in place.ok("replay", "--all", "--since", "2200-01-01").text
 
 

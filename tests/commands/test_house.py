@@ -18,7 +18,7 @@ from commands.house import EXIT_CODES
 from domain import bounds, errors
 from domain.events import REGISTRY, topic
 from projections.tables import COLUMNS
-from tests.commands.place import Place
+from tests.commands.place import RT, Place
 
 duckdb = importlib.import_module("duckdb")
 
@@ -466,3 +466,17 @@ def test_a_wrong_command_line_hints_at_the_help_of_its_command(place: Place, arg
     at = argv.index("--") if "--" in argv else len(argv)
     done = place.rt(*argv[:at], "--json", *argv[at:])
     assert (done.code, done.error["hint"]) == (2, hint)
+
+
+@pytest.mark.parametrize("argv", [("status",), ("do", "--", "true"), ("init",), ("--home", "x", "task", "list")])
+def test_a_current_folder_that_was_deleted_is_said(place: Place, argv: tuple[str, ...]) -> None:
+    gone = place.folder / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *RT, *argv],
+        cwd=gone,
+        env=place.environment,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, b"[home.folder_gone]" in done.stderr) == (3, True), done

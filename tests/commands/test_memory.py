@@ -88,8 +88,8 @@ def test_what_is_remembered_for_a_while_is_forgotten_by_itself(place: Place) -> 
 @pytest.mark.parametrize(
     ("argv", "code"),
     [
-        (("remember", "known", "x"), 2),
-        (("update", "unknown", "x"), 2),
+        (("remember", "known", "x"), 5),
+        (("update", "unknown", "x"), 3),
         (("forget", "unknown"), 3),
         (("forget", "known", "--scope", "user"), 3),
         (("forget", "known", b"--reason=\xff"), 2),
@@ -119,3 +119,18 @@ def test_a_wrong_wish_changes_nothing(known: Place, argv: tuple[str | bytes, ...
 def test_control_characters_do_nothing_to_the_terminal(place: Place) -> None:
     remember(place, "k\x1b[31m", "a\x1b[2Kb\u202ec")
     assert not {"\x1b", "\u202e"} & set(place.ok("memory", "list").text)
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "hint"),
+    [
+        (("forget", "unknown"), "memory.not_found", "rt memory list"),
+        (("update", "unknown", "x"), "memory.not_found", "rt memory list"),
+        (("remember", "known", "x"), "memory.exists", "rt memory update known TEXT"),
+    ],
+)
+def test_a_key_that_is_not_there_or_there_already_has_its_own_error(
+    known: Place, argv: tuple[str, ...], code: str, hint: str
+) -> None:
+    error = known.rt("memory", *argv, "--json").error
+    assert (error["code"], error["hint"]) == (code, hint)

@@ -287,3 +287,20 @@ def test_a_file_that_is_no_snapshot_or_of_another_log_is_refused(made: Place, tm
         assert ("another log" if name == "other" else "no snapshot") in done.errors
     assert made.rt("report", "--before", str(tmp_path / "nowhere.json")).code == 2
     assert made.rt("report", "--before", "99999").code == 3
+
+
+@pytest.mark.parametrize("argv", [("report", "--out", "."), ("snapshot", "--out", ".")])
+def test_a_folder_is_no_file_to_write(made: Place, argv: tuple[str, ...]) -> None:
+    error = made.rt(*argv, "--json").error
+    assert (error["code"], error["why"]) == ("rt.invalid", "is a folder; name a file")
+
+
+@pytest.mark.parametrize(
+    ("argv", "where"), [(("--before", "nosuch"), "--before"), (("--before", "1", "--after", "nosuch"), "--after")]
+)
+def test_a_moment_that_is_none_is_told_by_its_option_with_what_there_could_be(
+    made: Place, argv: tuple[str, ...], where: str
+) -> None:
+    error = made.rt("report", *argv, "--json").error
+    assert error["where"] == where
+    assert "the label of no snapshot; rt snapshot --label nosuch" in error["why"]

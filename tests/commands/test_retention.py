@@ -109,6 +109,8 @@ def test_without_a_yes_and_with_a_dry_run_nothing_goes(told: Place) -> None:
     assert done.code == 2
     assert "--yes" in done.errors
     assert told.json("erase", first, "--dry-run")["erased"] is False
+    assert told.ok("erase", first, "--dry-run").text.startswith("would erase: 1 runs, ")
+    assert told.ok("gc", "--keep", "0", "--dry-run").text.startswith("would erase: ")
     assert told.head() == before
     assert SECRET in told.ok("run", "output", first).text
 

@@ -159,3 +159,15 @@ def test_what_strangers_wrote_does_nothing_to_a_terminal(place: Place) -> None:
         assert "\x1b" not in text
         assert "\u202e" not in text
         assert "evil" in text
+
+
+@pytest.mark.parametrize("argv", [("why", "@last"), ("run", "log", "@last"), ("run", "show", "@last")])
+def test_an_empty_log_says_that_nothing_happened_yet(place: Place, argv: tuple[str, ...]) -> None:
+    place.ok("init")
+    error = place.rt(*argv, "--json").error
+    assert (error["code"], error["hint"]) == ("id.not_found", "rt do -- echo hello")
+    assert error["message"] in ("@last: nothing ran yet", "@last: nothing was taken in yet")
+
+
+def test_a_log_without_a_failure_says_so(demo: Place) -> None:
+    assert demo.rt("task", "show", "@waiting", "--json").error["message"] == "@waiting: no task is blocked"
