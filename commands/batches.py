@@ -1,12 +1,19 @@
 """Many documents in one command: lines of JSON, taken in in groups, each whole or not at all."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+from commands import render
 from domain import errors
-from domain.bounds import BATCH_LINES_MAX, LINE_BYTES_MAX
+from domain.bounds import (
+    BATCH_LINES_MAX,
+    IGNORED_KEYS_NAMED_MAX,
+    LINE_BYTES_MAX,
+    LINES_NAMED_MAX,
+    SHOWN_VALUE_CHARS_MAX,
+)
 from domain.intake import parse_json
 
 GROUP = 500  # documents that share a transaction
@@ -55,7 +62,7 @@ def _lines(file: BinaryIO, what: str) -> Iterator[Line]:
         found += 1
         if found > BATCH_LINES_MAX:
             raise errors.Invalid(where=what, why=f"more than {BATCH_LINES_MAX} documents; split the file")
-        where = f"{what} line {number}"
+        where = what.removesuffix("s")  # of which line it is, who tells it says
         if len(line) > LINE_BYTES_MAX:
             while line and not line.endswith(b"\n"):  # the rest of it
                 line = file.readline(LINE_BYTES_MAX)
@@ -67,6 +74,39 @@ def _lines(file: BinaryIO, what: str) -> Iterator[Line]:
             yield Line(number, None, errors.Invalid(where=where, why="is not UTF-8"))
         except errors.RtError as problem:
             yield Line(number, None, problem)
+
+
+def tell_refused(number: int, problem: errors.RtError, *, as_json: bool) -> None:
+    """Say on stderr which line was refused and why: for programs as a JSON line."""
+    if as_json:
+        said = {"code": problem.code, "message": str(problem), "hint": problem.advice}
+        render.logged("rt.line_refused.v1", {"line": number, "error": problem.fields | said})
+    else:
+        render.note(f"line {number}: {problem}")
+
+
+class Ignored:
+    """Keys of lines that nobody knows: how often each stands there, and where first."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, tuple[int, tuple[int, ...]]] = {}
+
+    def add(self, number: int, keys: Iterable[str]) -> None:
+        """A line has these."""
+        for key in keys:
+            count, lines = self.keys.get(key, (0, ()))
+            if count or len(self.keys) < IGNORED_KEYS_NAMED_MAX:
+                self.keys[key] = (count + 1, (*lines, number)[:LINES_NAMED_MAX])
+
+    def document(self) -> dict[str, Any]:
+        """All of it for programs."""
+        return {key: {"count": count, "lines": list(lines)} for key, (count, lines) in self.keys.items()}
+
+    def tell(self) -> None:
+        """All of it for people."""
+        for key, (count, lines) in self.keys.items():
+            shown = ", ".join(map(str, lines)) + ("…" if count > len(lines) else "")
+            render.note(f"ignored key {key[:SHOWN_VALUE_CHARS_MAX]} of {count} line{'s' * (count > 1)}: {shown}")
 
 
 def grouped(given: Iterator[Line]) -> Iterator[list[Line]]:

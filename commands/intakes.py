@@ -1,21 +1,28 @@
 """The command that takes work in: one task from options or a document, or many from a file of lines."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from commands import batches, documents, one_task, options, render
+from commands.home import absolute
 from commands.invocation import invocation
-from commands.taking_in import announce, check, take_in_many
+from commands.taking_in import announce, check, differing, take_in_many
 from domain import errors
 from domain.config import BUILT_IN
 
 if TYPE_CHECKING:
     from commands.taking_in import Taken
     from commands.wiring import Runtime
+    from domain.config import Config
     from domain.intake import Accepted
     from domain.routed import Chosen
+
+
+_OWN = ("--payload", "--goal", "--kind", "--source", "--subject")  # what a document says itself
+_REST = ("--priority", "--adapter", "--profile", "--attempts", "--at", "--in-minutes", "--key")
 
 
 def intake(  # the fields of a task
@@ -23,7 +30,7 @@ def intake(  # the fields of a task
     payload: Annotated[str | None, typer.Option("--payload", help="The payload: JSON text, @file, or -.")] = None,
     goal: Annotated[str | None, typer.Option("--goal", help="A goal in words, for --adapter.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="What sort of work it is.")] = None,
-    source: Annotated[str, typer.Option("--source", help="Where it comes from.")] = "cli",
+    source: Annotated[str | None, typer.Option("--source", help="Where it comes from; else cli.")] = None,
     subject: Annotated[str | None, typer.Option("--subject", help="One line for people.")] = None,
     priority: Annotated[int | None, typer.Option("--priority", help="-1000 to 1000; larger is sooner.")] = None,
     adapter: Annotated[str | None, typer.Option("--adapter", help="Who shall run it.")] = None,
@@ -40,18 +47,23 @@ def intake(  # the fields of a task
 ) -> None:
     """Take in a task."""
     runtime = invocation.runtime(create=True)
+    own = dict(zip(_OWN, (payload, goal, kind, source, subject), strict=True))
+    rest = dict(zip(_REST, (priority, adapter, profile, attempts, at, delay, key), strict=True))
     if lines:
+        _refuse({**own, **rest}, "each line brings its own fields")
         _many(runtime, document or "-", all_or_none=all_or_none, as_json=as_json)
         return
     if all_or_none:
         raise typer.BadParameter("--all-or-none belongs to --lines")
+    if at is not None and delay is not None:
+        raise typer.BadParameter("give one of them: --at or --in-minutes")
     if document is not None:
-        if any(each is not None for each in (payload, goal, kind, subject, invocation.tail)):
-            raise typer.BadParameter("a document brings its own fields; give either DOC or the options")
+        _refuse(own, "a document brings its own fields; give either DOC or the options")
         whole = documents.read(document, "task")
     else:
-        content = _intake_payload(payload, goal)
-        whole = {"kind": kind or ("command" if "argv" in content else "goal"), "source": source, "payload": content}
+        content = _intake_payload(runtime, payload, goal, named=adapter is not None or profile is not None)
+        kind = kind or ("command" if "argv" in content else "goal")
+        whole = {"kind": kind, "source": source or "cli", "payload": content}
         if invocation.tail is not None and adapter is None and profile is None:
             adapter = BUILT_IN  # a command is run, whoever else is the default
         if subject is None and "argv" in content:
@@ -84,18 +96,38 @@ def _served(runtime: "Runtime", profile: str | None, whole: object) -> "tuple[di
     return {name: made[name] for name in ("requested_adapter", "requested_profile")}, chosen
 
 
-def _intake_payload(payload: str | None, goal: str | None) -> dict[str, Any]:
+def _refuse(given: Mapping[str, object], why: str) -> None:
+    """Refuse options that would be ignored. Raises BadParameter."""
+    every = {**given, "-- ARGV": invocation.tail}
+    ignored = [name for name, value in every.items() if value is not None]
+    if ignored:
+        raise typer.BadParameter(f"{why}; leave out {', '.join(ignored)}")
+
+
+def _intake_payload(runtime: "Runtime", payload: str | None, goal: str | None, *, named: bool) -> dict[str, Any]:
+    """The payload of the options. `named`: they say who runs it. Raises Invalid."""
     given = [each for each in (payload, goal, invocation.tail) if each is not None]
     if len(given) != 1:
         raise errors.Invalid(where="rt intake", why="give one of: DOC, --payload DOC, --goal TEXT, -- ARGV")
     if invocation.tail is not None:
-        return {"argv": list(invocation.tail), "cwd": str(Path.cwd())}
+        return {"argv": list(invocation.tail), "cwd": str(absolute(Path()))}
     if goal is not None:
+        if not named:
+            _check_served(runtime.config)
         return {"objective": goal}
     content = documents.read(payload or "", "task.payload")
     if not isinstance(content, dict):
         raise errors.Invalid(where="task.payload", why=f"expected an object, got {type(content).__name__}")
     return content
+
+
+def _check_served(config: "Config") -> None:
+    """A goal needs somebody who understands it. Raises Invalid."""
+    from domain.config import BUILT_IN, runs_as
+
+    if runs_as(config, "", "") == BUILT_IN:
+        why = "the default adapter 'command' runs programs; say who gets the goal: --adapter NAME or --profile NAME"
+        raise errors.Invalid(where="--goal", why=why)
 
 
 def _many(runtime: "Runtime", given: str, *, all_or_none: bool, as_json: bool) -> None:
@@ -104,38 +136,57 @@ def _many(runtime: "Runtime", given: str, *, all_or_none: bool, as_json: bool) -
     if all_or_none:
         groups = iter([[line for group in groups for line in group]])
     counts = {"queued": 0, "deduplicated": 0, "refused": 0}
+    ignored = batches.Ignored()
     announce(runtime)
     for group in groups:
-        good = {line.number: accepted for line in group if (accepted := _accepted(runtime, line)) is not None}
+        good = dict(_accepted(runtime, group, as_json=as_json))
         counts["refused"] += len(group) - len(good)
-        if all_or_none and counts["refused"]:
-            render.note("nothing was taken in: --all-or-none")
-            break
+        if all_or_none:
+            counts["refused"] += _conflicts(good, alone=not counts["refused"], as_json=as_json)
+            if counts["refused"]:
+                render.note("nothing was taken in: --all-or-none")
+                break
         taken = take_in_many(runtime, list(good.values()), together=all_or_none)
-        for number, each in zip(good, taken, strict=True):
-            counts[_how(each, number)] += 1
+        for (number, accepted), each in zip(good.items(), taken, strict=True):
+            counts[_how(each, number, as_json=as_json)] += 1
+            ignored.add(number, accepted.ignored_keys)
     position = runtime.log.head().position
     runtime.close()
     if as_json:
-        render.document("rt.batch.v1", counts | {"position": position})
+        render.document("rt.batch.v1", counts | {"ignored_keys": ignored.document(), "position": position})
     else:
         render.out(", ".join(f"{count} {name}" for name, count in counts.items()) + f", at position {position}")
+        ignored.tell()
     if counts["refused"]:
         raise typer.Exit(errors.Invalid.exit)
 
 
-def _how(taken: "Taken | errors.RtError", number: int) -> str:
+def _conflicts(good: "dict[int, Accepted]", *, alone: bool, as_json: bool) -> int:
+    """Tell the lines that use a key of an earlier line for something else; their number.
+
+    Raises KeyConflict where they stand `alone`: nothing else is wrong.
+    """
+    found = differing(good)
+    for number, problem in found.items():
+        batches.tell_refused(number, problem, as_json=as_json)
+    if found and alone:
+        raise next(iter(found.values()))
+    return len(found)
+
+
+def _how(taken: "Taken | errors.RtError", number: int, *, as_json: bool) -> str:
     if isinstance(taken, errors.RtError):
-        render.note(f"line {number}: {taken}")
+        batches.tell_refused(number, taken, as_json=as_json)
         return "refused"
     return "deduplicated" if taken.deduplicated else "queued"
 
 
-def _accepted(runtime: "Runtime", line: batches.Line) -> "Accepted | None":
-    try:
-        if line.problem is not None:
-            raise line.problem
-        return check(runtime, line.document, read=True)
-    except errors.RtError as problem:
-        render.note(f"line {line.number}: {problem}")
-        return None
+def _accepted(runtime: "Runtime", group: list[batches.Line], *, as_json: bool) -> "Iterator[tuple[int, Accepted]]":
+    """The good lines with their numbers; the others are told."""
+    for line in group:
+        try:
+            if line.problem is not None:
+                raise line.problem
+            yield line.number, check(runtime, line.document, read=True)
+        except errors.RtError as problem:
+            batches.tell_refused(line.number, problem, as_json=as_json)

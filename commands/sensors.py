@@ -83,11 +83,15 @@ def _many(runtime: Runtime, given: str, fields: dict[str, str], *, as_json: bool
     announce(runtime)
     counts = {"accepted": 0, "deduplicated": 0, "refused": 0}
     for group in groups:
-        good = {line.number: sensed for line in group if (sensed := _good(runtime, line, fields)) is not None}
+        good = {
+            line.number: sensed
+            for line in group
+            if (sensed := _good(runtime, line, fields, as_json=as_json)) is not None
+        }
         counts["refused"] += len(group) - len(good)
         ingested = doors.ingest(runtime.log, list(good.values()), runtime.clock.now_us(), runtime.actor)
         for number, done in zip(good, ingested, strict=True):
-            counts[_how(done, number)] += 1
+            counts[_how(done, number, as_json=as_json)] += 1
     position = runtime.log.head().position
     runtime.close()
     if as_json:
@@ -99,19 +103,19 @@ def _many(runtime: Runtime, given: str, fields: dict[str, str], *, as_json: bool
         raise typer.Exit(errors.Invalid.exit)
 
 
-def _good(runtime: Runtime, line: batches.Line, fields: dict[str, str]) -> Sensed | None:
+def _good(runtime: Runtime, line: batches.Line, fields: dict[str, str], *, as_json: bool) -> Sensed | None:
     try:
         if line.problem is not None:
             raise line.problem
         return check(runtime, _merged(line.document, fields))
     except errors.RtError as problem:
-        render.note(f"line {line.number}: {problem}")
+        batches.tell_refused(line.number, problem, as_json=as_json)
         return None
 
 
-def _how(done: Ingested | errors.RtError, number: int) -> str:
+def _how(done: Ingested | errors.RtError, number: int, *, as_json: bool) -> str:
     if isinstance(done, errors.RtError):
-        render.note(f"line {number}: {done}")
+        batches.tell_refused(number, done, as_json=as_json)
         return "refused"
     return "accepted" if done.accepted else "deduplicated"
 

@@ -1,6 +1,6 @@
 """One way in for every task: checked, freed of secrets, stored once, acknowledged when synced."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -173,6 +173,16 @@ def _together(
         raise result
     position = result[-1] if result else runtime.log.head().position
     return [each._replace(position=position) for each in found if isinstance(each, Taken)]
+
+
+def differing(given: Mapping[int, Accepted]) -> dict[int, errors.KeyConflict]:
+    """Those that use the key of an earlier one for something else, by number."""
+    first: dict[str, Accepted] = {}
+    found: dict[int, errors.KeyConflict] = {}
+    for number, each in given.items():
+        if each.key and _comparable(first.setdefault(each.key, each).event) != _comparable(each.event):
+            found[number] = errors.KeyConflict(key=each.key, task=keyed_task(each.key)[:8])
+    return found
 
 
 def _first(view: LogView, task: str) -> TaskQueued | None:

@@ -166,6 +166,7 @@ INSTANCE_KEY_CHARS_MAX: Final = 500
 BASE_CHARS_MAX: Final = 200  # a part of file names
 SIGNAL_CHARS_MAX: Final = 200  # of a wrong signal that is repeated to whoever named it
 LINES_NAMED_MAX: Final = 5  # of those that something was said about
+IGNORED_KEYS_NAMED_MAX: Final = 50  # of the lines of one batch
 SHOWN_VALUE_CHARS_MAX: Final = 100  # of a wrong value that is repeated to whoever wrote it
 WORKFLOW_EPOCHS_MAX: Final = 1_000  # state entries before a person is asked, with or without a cap of the template
 WORKFLOW_CONTEXT_BYTES_MAX: Final = 256 * KIB

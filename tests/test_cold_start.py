@@ -64,5 +64,5 @@ def test_a_plain_intake_does_not_load_what_reads_options(home: Place, argv: tupl
 
 
 def test_the_list_is_real(home: Place) -> None:
-    assert {"typer", "msgspec", "commands", "domain"} <= loaded(home, "intake", DOCUMENT, "--source", "x")
+    assert {"typer", "msgspec", "commands", "domain"} <= loaded(home, "intake", DOCUMENT, "--priority", "1")
     assert Path(home.folder).is_dir()

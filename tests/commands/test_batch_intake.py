@@ -58,16 +58,17 @@ def test_each_bad_line_is_named_and_nothing_else_is_lost(place: Place) -> None:
     }
     done = intake(place, *(bad[at][0] if at in bad else line(subject=str(at)) for at in range(1, 16)))
     assert (done.code, counted(done)) == (2, (4, 0, 11))
-    notes = done.errors.splitlines()
+    told = {each["line"]: each["error"] for each in map(json.loads, done.errors.splitlines()[1:])}
+    assert told.keys() == bad.keys()
     for number, (_, why) in bad.items():
-        assert any(f"line {number}:" in note and why in note for note in notes), (number, notes)
+        assert why in told[number]["message"], (number, told[number])
     assert {task["subject"] for task in place.rows("task", "list")} == {"1", "3", "14", "15"}
 
 
 def test_all_or_none_takes_none_where_one_is_bad(place: Place) -> None:
     done = intake(place, *[line()] * 600, "{", options=("--all-or-none",))
     assert (done.code, counted(done)) == (2, (0, 0, 1))
-    assert "line 601" in done.errors
+    assert json.loads(done.errors.splitlines()[-2])["line"] == 601
     assert place.head() == 0
 
 
@@ -101,7 +102,8 @@ def test_a_key_with_other_content_is_named_with_its_line_and_the_others_go_in(pl
     """IN-7."""
     done = intake(place, line(idempotency_key="a"), line(idempotency_key="a", priority=9), line())
     assert (done.code, counted(done)) == (2, (2, 0, 1))
-    assert any(note.startswith("line 2:") and "a" in note for note in done.errors.splitlines())
+    told = json.loads(done.errors.splitlines()[-1])
+    assert (told["line"], told["error"]["code"]) == (2, "task.key_conflict")
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["in the log", "in the file"])
@@ -170,3 +172,43 @@ def test_an_empty_file_takes_nothing_in(place: Place) -> None:
 def test_the_answer_for_people_counts(place: Place) -> None:
     (place.folder / "tasks").write_text(line() + "\n" + line() + "\n")
     assert place.ok("intake", "--lines", "@tasks").text == "2 queued, 0 deduplicated, 0 refused, at position 2\n"
+
+
+def test_for_people_a_bad_line_is_named_once(place: Place) -> None:
+    (place.folder / "tasks").write_text(line() + "\n{\n" + line(priority=1001) + "\n")
+    told = place.rt("intake", "--lines", "@tasks").errors.splitlines()
+    assert [each.partition(": ")[2].partition(":")[0] for each in told[-2:]] == ["task", "task.priority"]
+    assert [each.partition(":")[0] for each in told[-2:]] == ["line 2", "line 3"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--key", "k"), ("--priority", "1"), ("--adapter", "command"), ("--at", "2027-01-01"), ("--source", "s")],
+)
+def test_options_that_lines_would_ignore_are_refused(place: Place, options: tuple[str, ...]) -> None:
+    done = intake(place, line(), options=options)
+    assert (done.code, done.error["code"]) == (2, "cli.usage")
+    assert f"leave out {options[0]}" in done.error["message"]
+
+
+def test_a_command_beside_lines_is_refused(place: Place) -> None:
+    (place.folder / "tasks").write_text(line() + "\n")
+    done = place.rt("intake", "--lines", "@tasks", "--json", "--", "true")
+    assert (done.code, "leave out -- ARGV" in done.error["message"]) == (2, True)
+
+
+def test_unknown_keys_of_lines_are_told_with_their_count_and_first_lines(place: Place) -> None:
+    lines = [line(colour="red"), *[line()] * 3, *[line(colour="red", size=1)] * 6]
+    found = intake(place, *lines).document["ignored_keys"]
+    assert found == {"colour": {"count": 7, "lines": [1, 5, 6, 7, 8]}, "size": {"count": 6, "lines": [5, 6, 7, 8, 9]}}
+    told = place.ok("intake", "--lines", "@tasks").errors
+    assert "ignored key colour of 7 lines: 1, 5, 6, 7, 8…" in told
+
+
+def test_all_or_none_tells_conflicts_of_keys_beside_other_bad_lines(place: Place) -> None:
+    done = intake(
+        place, line(idempotency_key="a"), "{", line(idempotency_key="a", priority=9), options=("--all-or-none",)
+    )
+    assert (done.code, counted(done)) == (2, (0, 0, 2))
+    told = [json.loads(each) for each in done.errors.splitlines() if '"line"' in each]
+    assert [(each["line"], each["error"]["code"]) for each in told] == [(2, "rt.invalid"), (3, "task.key_conflict")]

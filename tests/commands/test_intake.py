@@ -242,3 +242,16 @@ def test_a_document_just_below_the_limit_is_stored_whole(place: Place) -> None:
     assert place.task("@last")["payload"] == {"x": "y" * room}
     document = json.dumps({"kind": "k", "source": "s", "payload": {"x": "y" * (room + 1)}})
     assert place.rt("intake", "-", stdin=document.encode()).code == 2
+
+
+def test_a_goal_without_somebody_who_understands_it_is_told_whom_to_name(place: Place) -> None:
+    place.ok("init")
+    error = place.rt("intake", "--goal", "tidy up", "--json").error
+    assert error["where"] == "--goal"
+    assert "--adapter NAME or --profile NAME" in error["why"]
+
+
+def test_a_time_and_a_delay_do_not_go_together(place: Place) -> None:
+    done = place.rt("intake", "--at", "2027-01-01", "--in-minutes", "3", "--json", "--", "true")
+    assert (done.code, done.error["code"]) == (2, "cli.usage")
+    assert place.head() == 0

@@ -267,7 +267,7 @@ def test_each_bad_line_is_named_and_the_others_are_taken(place: Place) -> None:
     found = json.loads(done.out)
     assert (found["accepted"], found["deduplicated"], found["refused"]) == (2, 0, 4)
     for number, why in ((2, "not JSON"), (4, "event.dedupe_key: is missing"), (6, "an object"), (7, "not UTF-8")):
-        assert any(f"line {number}" in line and why in line for line in done.errors.splitlines()), (number, done.errors)
+        assert any(f'"line": {number},' in line and why in line for line in done.errors.splitlines()), done.errors
 
 
 def test_a_file_that_is_not_there_is_named_and_makes_no_log(place: Place) -> None:
