@@ -136,7 +136,7 @@ class Feeders:
     async def _sense(self, name: str) -> None:
         done = await self._sensors.run(name)
         if done["cause"]:
-            self._world.warn(f"sensor {name}: {done['cause']}: {done['message']}"[:500])
+            self._world.warn(": ".join(filter(None, (f"sensor {name}", done["cause"], done["message"])))[:500])
 
     async def _tick(self) -> None:
         now_us = self._world.clock.now_us()

@@ -77,7 +77,7 @@ def show(
         return
     for name, value in (found | {"hash": hashed}).items():
         if name != "data" and value not in ("", None):
-            render.out(f"{name:<10} {render.line(str(value))}")
+            render.out(f"{name:<10} {render.value(value)}")
     render.out("data")
     for line in json.dumps(found["data"], ensure_ascii=False, indent=2).splitlines():
         render.out(f"  {render.line(line)}")
@@ -245,6 +245,7 @@ def _export(target: str, lines: Iterable[bytes]) -> None:
         sys.stdout.flush()
         return
     try:
+        Path(target).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with Path(target).open("xb") as file:
             try:
                 file.writelines(lines)

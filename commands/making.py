@@ -120,5 +120,5 @@ def accepted_from(document: dict[str, Any], door: str, config: Config, now_us: i
     accepted = intake.accept(document, config, now_us)
     if accepted.event.parent_run or accepted.event.thread:
         field = "parent_run" if accepted.event.parent_run else "thread"
-        raise errors.Invalid(where=f"task.{field}", why=f"cannot be claimed by a {door.replace('_', '-')}")
+        raise errors.Invalid(where=f"task.{field}", why=f"cannot be claimed by {intake.a_door(door)}")
     return accepted, keyed_task(accepted.key) if accepted.key else ""

@@ -14,7 +14,7 @@ import msgspec
 import typer
 
 from adapters.old_database import OldDatabase, Record, history, text, time_us, whole
-from commands import options, render
+from commands import noted, options, render
 from commands.invocation import invocation
 from commands.making import Making, accepted_from
 from commands.scheduling import Scheduler
@@ -65,8 +65,8 @@ def agent_runtime(
     for kind, counts in found["counts"].items():
         told = ", ".join(f"{count} {what}" for what, count in counts.items() if count or what == "found")
         render.out(f"{kind:<14} {told}")
-    for note in found["notes"]:
-        render.note(f"{note['kind']} {note['id']}: {note['why']}")
+    for line in noted.lines(found["notes"]):
+        render.note(line)
     if found["notes_left_out"]:
         render.note(f"and {found['notes_left_out']} more")
 

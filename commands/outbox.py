@@ -85,7 +85,7 @@ def show(message: Message, as_json: options.Json = False) -> None:
         return
     for name, value in found.items():
         if value not in (None, "", 0):
-            render.out(f"{name:<12} {render.line(str(value))}")
+            render.out(f"{name:<12} {render.value(value)}")
 
 
 @app.command("retry", help="Deliver a message now: one that failed, waits, or is held.")

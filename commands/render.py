@@ -5,6 +5,7 @@ Whatever tools or strangers wrote goes through `clean` before it reaches a termi
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ _MARKS = {
 }
 _ASCII = {"●": "*", "◐": "?", "✓": "+", "✗": "x", "■": "-", "▲": "!", "○": ".", "↻": "~"}
 _COLORS = {"✓": "32", "✗": "31", "▲": "33", "●": "36", "◐": "33", "■": "35", "↻": "33"}
+
+
+_ESCAPE = re.compile("(\x1b\\[[0-9]*m)")
 
 
 class _Style:
@@ -171,6 +175,13 @@ def moment_us(at_us: int) -> str:
     return moment(datetime.fromtimestamp(at_us / 1_000_000, UTC).replace(tzinfo=None))
 
 
+def value(said: object) -> str:
+    """One line of what a document says, for people: words as they are, anything with parts as JSON."""
+    if isinstance(said, dict | list | tuple | bool):
+        return line(json.dumps(said, default=plain, ensure_ascii=False))
+    return line(moment(said) if isinstance(said, datetime) else str(said))
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Columns without borders; cut to the width of a terminal, never in a pipe."""
     import shutil
@@ -188,7 +199,18 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
             for at, cell in enumerate(row)
         ]
         text = "  ".join(cells).rstrip()
-        out(text if width is None or "\x1b" in text else text[:width])
+        out(text if width is None else _cut(text, width))
+
+
+def _cut(text: str, width: int) -> str:
+    """As much of a row as fits; the escape codes of `mark` take no room, and all of them stay."""
+    kept = ""
+    for part in _ESCAPE.split(text):
+        if part.startswith("\x1b"):
+            kept += part
+        else:
+            kept, width = kept + part[:width], max(0, width - len(part))
+    return kept
 
 
 def _is_ours(cell: object) -> bool:

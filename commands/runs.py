@@ -84,8 +84,7 @@ def show(run: options.RunArgument, *, as_json: options.Json = False) -> None:
         return
     for name, value in found.items():
         if name != "calls" and value not in ("", None):
-            shown = render.moment(value) if hasattr(value, "isoformat") else str(value)
-            render.out(f"{name:<18} {render.mark(value) if name == 'state' else render.line(shown)}")
+            render.out(f"{name:<18} {render.mark(value) if name == 'state' else render.value(value)}")
     for call in found["calls"]:
         how = call["signal"] or ("" if call["exit_code"] is None else f"exit {call['exit_code']}")
         sizes = f"{call['stdout_bytes']} + {call['stderr_bytes']} bytes of output"

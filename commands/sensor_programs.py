@@ -66,6 +66,8 @@ class SensorPrograms:
         counts = {"accepted": 0, "deduplicated": 0, "refused": 0}
         cause = ran.cause
         message = self._world.secrets.text(ran.stderr.decode("utf-8", "replace")).strip()[-_MESSAGE_CHARS:]
+        if cause == "timeout" and not message:
+            message = f"nothing on stderr; it was ended after {sensor.timeout_s:g} s (timeout_s)"
         if not cause:
             cause, message = self._ingest(name, ran, counts)
         failed = self._seen(name).failures

@@ -177,6 +177,6 @@ def run(
     else:
         render.out(f"{done['accepted']} accepted, {done['deduplicated']} known, {done['refused']} refused")
         if done["cause"]:
-            render.note(f"{done['cause']}: {done['message']}")
+            render.note(": ".join(filter(None, (done["cause"], done["message"]))))
     if done["cause"]:
         raise typer.Exit(1)

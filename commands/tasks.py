@@ -86,8 +86,8 @@ def show(task: options.TaskArgument, *, as_json: options.Json = False) -> None:
         return
     for name, value in found.items():
         if name not in ("runs", "payload") and value not in ("", None):
-            render.out(f"{name:<13} {render.mark(value) if name == 'status' else render.line(_text(value))}")
-    render.out(f"{'payload':<13} {render.line(_text(found['payload']))}")
+            render.out(f"{name:<13} {render.mark(value) if name == 'status' else render.value(value)}")
+    render.out(f"{'payload':<13} {render.value(found['payload'])}")
     for run in found["runs"]:
         cause = f"  {render.line(run['cause'])}" if run["cause"] else ""
         render.out(f"run {run['run'][:8]}  attempt {run['attempt']}  {render.mark(run['state'])}{cause}")
@@ -104,10 +104,6 @@ def payload(runtime: Runtime, task: str) -> dict[str, Any]:
     except errors.BlobNotFound:
         return {"description": "", "payload": None}
     return stored
-
-
-def _text(value: object) -> str:
-    return render.moment(value) if hasattr(value, "isoformat") else str(value)  # type: ignore[arg-type]  # a datetime
 
 
 def reason_of(runtime: Runtime, text: str, where: str = "--reason") -> str:

@@ -10,6 +10,7 @@ from adapters.log_read import ReadLog
 from commands import render
 from domain import errors
 from domain.events import Recorded, Text
+from domain.intake import a_door
 
 _TEXT_CHARS = 160
 Data = Any  # an event's own fields, whatever kind it is
@@ -54,7 +55,7 @@ def _because(triggers: tuple[str, ...]) -> str:
 
 def _queued(data: Data, event: Recorded, _log: ReadLog) -> str:
     about = f" {render.line(data.subject)!r}" if data.subject else ""
-    made = f", made by a {data.origin.kind.replace('_', '-')}" if data.origin else ""
+    made = f", made by {a_door(data.origin.kind)}" if data.origin else ""
     where = f"kind {render.line(data.kind)}, source {render.line(data.source)}{made}"
     return f"{_who(event)} took in the task{about} ({where})"
 

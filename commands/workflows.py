@@ -106,7 +106,7 @@ def show(key: Key, as_json: options.Json = False) -> None:
         return
     for name, value in document.items():
         if value not in (None, "", [], {}, 0):
-            render.out(f"{name:<17} {render.line(str(value))}")
+            render.out(f"{name:<17} {render.value(value)}")
 
 
 @app.command("transition", help="Move an instance to a state that its present one leads to.")

@@ -227,8 +227,14 @@ def refuse_argv(document: dict[str, Any], door: str, config: Config) -> None:
         return  # a schedule comes from the command line too
     found = [name for name in _PROCESSES if name in payload]
     if found:
-        why = f"payload.{found[0]} is not accepted from a {door.replace('_', '-')}; see allow_argv_from"
+        why = f"payload.{found[0]} is not accepted from {a_door(door)}; see allow_argv_from"
         raise errors.Refused(why=why)
+
+
+def a_door(door: str) -> str:
+    """Where something comes from, with its article."""
+    known = {"http": "an HTTP request", "import": "an import"}
+    return known.get(door) or f"a {door.replace('_', '-')}"
 
 
 def _message(task: TaskInput) -> bytes:

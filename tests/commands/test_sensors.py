@@ -328,7 +328,8 @@ def test_a_program_that_fails_says_why_and_its_events_do_not_count(place: Place)
 
 def test_a_program_that_does_not_end_is_ended_with_all_it_started(place: Place) -> None:
     sensor(place, "sleep 60 & echo $! > child; echo $$ > parent; wait", timeout_s=0.5)
-    assert run(place, 1)["cause"] == "timeout"
+    done = run(place, 1)
+    assert (done["cause"], done["message"]) == ("timeout", "nothing on stderr; it was ended after 0.5 s (timeout_s)")
     assert not any(is_running(int((place.folder / name).read_text())) for name in ("child", "parent"))
 
 

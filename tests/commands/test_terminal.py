@@ -157,3 +157,25 @@ def test_tables_are_cut_to_the_width_of_the_terminal(hostile: Place) -> None:
     _, seen = _on_a_terminal(hostile, "--color", "never", "sql", "SELECT repeat('x', 1000) AS wide")
     assert max(len(line) for line in seen.splitlines()) <= 200
     assert "x" * 1000 in hostile.ok("sql", "SELECT repeat('x', 1000) AS wide").text, "never cut in a pipe"
+
+
+@pytest.mark.parametrize("argv", [("run", "list"), ("task", "list")])
+def test_a_coloured_row_is_cut_like_its_header(place: Place, argv: tuple[str, ...]) -> None:
+    place.do("sh", "-c", "exit 1 # " + "x" * 200)
+    code, seen = _on_a_terminal(Place(place.folder, {"COLUMNS": "60"}), *argv)
+    assert code == 0
+    rows = seen.splitlines()
+    assert any(COLOUR.search(row) for row in rows)
+    assert all(len(COLOUR.sub("", row)) <= 60 for row in rows), rows
+    assert all(len(COLOUR.findall(row)) % 2 == 0 for row in rows), "each colour is taken back"
+
+
+def test_what_has_parts_is_shown_as_json(place: Place) -> None:
+    place.ok("intake", '{"kind": "k", "source": "s", "payload": {"argv": ["a"], "x": {"y": null, "z": true}}}')
+    shown = next(row for row in place.ok("task", "show", "@last").text.splitlines() if row.startswith("payload"))
+    assert json.loads(shown.removeprefix("payload")) == {"argv": ["a"], "x": {"y": None, "z": True}}
+    place.rt("workflow", "create", "--template", "goal-loop", "--instance_key", "w", "--context", '{"summary": "s"}')
+    rows = [row.partition(" ") for row in place.ok("workflow", "show", "w").text.splitlines()]
+    told = {name: text.strip() for name, _, text in rows}
+    assert json.loads(told["ways_on"]) == {"plan_ready": "execute"}
+    assert json.loads(told["context"])["summary"] == "s"

@@ -333,3 +333,11 @@ def test_in8_the_built_in_adapter_is_always_there() -> None:
 
 def test_only_the_built_in_adapter_needs_a_command_in_the_payload() -> None:
     assert accept(task(requested_adapter="script", payload={})).event.adapter == "script"
+
+
+@pytest.mark.parametrize(
+    ("door", "said"),
+    [("http", "an HTTP request"), ("import", "an import"), ("follow_up", "a follow-up"), ("sensor", "a sensor")],
+)
+def test_a_door_is_named_with_its_article(door: str, said: str) -> None:
+    assert intake.a_door(door) == said
