@@ -83,6 +83,8 @@ Type=exec
 ExecStart=/usr/bin/env rt --home {{folder}}/.rt --config {{folder}}/host.toml work
 # once drains: runs end, nothing is claimed. What is left after the time limit gets TERM and KILL with the whole group
 ExecStop=/bin/sh -c 'kill -TERM $MAINPID; while kill -0 $MAINPID 2>/dev/null; do sleep 0.2; done'
+# 143: it was terminated and has drained, which is no failure
+SuccessExitStatus=143
 Restart=on-failure
 RestartSec=5
 {_SERVICE}
@@ -96,6 +98,7 @@ Description=The agent {{name}}: one dispatch cycle
 [Service]
 Type=oneshot
 ExecStart=/usr/bin/env rt --home {{folder}}/.rt --config {{folder}}/host.toml run-once
+SuccessExitStatus=143
 {_SERVICE}""",
     "systemd/rt-{name}-once.timer": """\
 [Unit]

@@ -31,6 +31,7 @@ def save(state: Path, target: Path) -> Saved:
         if path.exists():
             raise errors.FileThere(path=str(path))
     try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             return _saved(state, Path(folder), target, head_file)
     except FileExistsError as problem:  # another backup was faster

@@ -68,6 +68,7 @@ def test_the_resident_unit_is_bounded_and_has_no_new_privileges(ada: Place) -> N
     wanted = {"KillMode": "control-group", "Restart": "on-failure", "NoNewPrivileges": "yes", "PrivateTmp": "yes"}
     assert {name: service[name] for name in wanted} == wanted
     assert 0 < int(service["TimeoutStopSec"]) <= 300
+    assert service["SuccessExitStatus"] == "143", "it was terminated, after draining: no failure"
     assert service["EnvironmentFile"] == f"-{ada.folder}/env"
 
 

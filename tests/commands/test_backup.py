@@ -83,11 +83,15 @@ def test_a_damaged_log_gives_no_backup(place: Place) -> None:
     assert not [name for name in place.files() if "one.db" in name]
 
 
-def test_a_backup_needs_a_log_and_a_folder(place: Place) -> None:
+def test_a_backup_needs_a_log_and_makes_its_folder(place: Place) -> None:
     place.config()
     assert place.rt("log", "backup", "one.db").code == 3
     place.do("true")
-    assert place.rt("log", "backup", "nowhere/one.db", "--json").error["code"] == "log.not_writable"
+    place.ok("log", "backup", "backups/of/today.db")
+    assert (place.folder / "backups/of").stat().st_mode & 0o777 == 0o700
+    place.ok("log", "export", "exports/of/today.jsonl")
+    assert (place.folder / "exports/of/today.jsonl").is_file()
+    assert place.rt("log", "backup", "/proc/nowhere/one.db", "--json").error["code"] == "log.not_writable"
 
 
 def test_a_restored_log_that_is_older_than_its_head_record_is_noticed(place: Place) -> None:
