@@ -146,7 +146,7 @@ def show(name: Name, as_json: options.Json = False) -> None:
         return
     for key, value in document.items():
         if value not in (None, "", []):
-            render.out(f"{key:<16} {render.line(str(value))}")
+            render.out(f"{key:<16} {render.value(value)}")
 
 
 @app.command("enable", help="Let a schedule fire again; what was missed meanwhile is not made up for.")
@@ -202,7 +202,10 @@ def _tick(at: str, only: str, *, as_json: bool) -> None:
     if as_json:
         render.document("rt.tick.v1", ticked(done))
         return
-    render.out(f"{done.evaluated} schedules evaluated, {len(done.tasks)} tasks created, {done.skipped} slots skipped")
+    counts = (("schedule", done.evaluated, "evaluated"), ("task", len(done.tasks), "created"))
+    told = [f"{count} {noun}{'' if count == 1 else 's'} {did}" for noun, count, did in counts]
+    skipped = f", {done.skipped} slot{'' if done.skipped == 1 else 's'} skipped" if done.skipped else ""
+    render.out(", ".join(told) + skipped)
     for name, why in done.failed:
         render.note(f"disabled: {name}: {why}")
 
