@@ -29,7 +29,7 @@ class ControllerAnswered(Fact, frozen=True, kw_only=True, tag="run.controller_an
     VOLATILE = ("latency_us",)
 
     ask: int
-    cause: str = ""  # empty for an answer; else timeout, too_large, connection, refused, http:<status>, no_key, ...
+    cause: str = ""  # empty for an answer; else why the request failed (`HttpFailure`), http:<status>, no_key, ...
     answer: Text | None = None
     latency_us: int = 0
     retry_after_us: int = 0

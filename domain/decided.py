@@ -12,7 +12,9 @@ from domain.mind import Answer, Finishing, Mind, Question, Turn, Watched
 from domain.setup import Wanted
 
 replace = msgspec.structs.replace
-HOPELESS = frozenset({"no_key", "refused", "http:400", "http:401", "http:403", "http:404"})  # asking again is idle
+HOPELESS = frozenset(
+    {"no_key", "refused", "private_address", "http:400", "http:401", "http:403", "http:404"}
+)  # asking again is idle
 
 
 def decided(known: Mind, data: DecisionMade, at_us: int) -> Mind:

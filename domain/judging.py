@@ -39,7 +39,12 @@ def _returned(run: Run, brief: Brief) -> Said:
     if run.returned:
         status = run.returned.removeprefix("http:")
         permanent = status.isdecimal() and not hints.retryable_status(int(status))
-        return Said(text[:2_000], run.returned, permanent or run.returned in ("no_key", "refused"), wait_us=run.wait_us)
+        return Said(
+            text[:2_000],
+            run.returned,
+            permanent or run.returned in ("no_key", "refused", "private_address"),
+            wait_us=run.wait_us,
+        )
     return model_answers.ollama(run.answer) if brief.reader == "ollama" else model_answers.openai(run.answer)
 
 

@@ -173,7 +173,7 @@ def test_ol3_a_redirect_is_not_followed(bench: Bench, server: Models) -> None:
 
 def test_a_private_address_is_refused_unless_the_adapter_says_so(bench: Bench, server: Models) -> None:
     run = went(bench, server, generated(DONE), "public")
-    assert run.end == ("failed", "permanent", "refused")
+    assert run.end == ("failed", "permanent", "private_address")
     assert server.asked == []
 
 

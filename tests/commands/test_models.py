@@ -204,7 +204,7 @@ def test_an_address_of_a_private_network_is_refused_unless_it_is_allowed(way: Wa
     for host in ("127.0.0.1", "localhost"):
         base = way.model.base.replace("127.0.0.1", host)
         assert way.go("good", private="false", base=base).document["cause"] == "controller_failed"
-        assert way.causes() == ["refused"]
+        assert way.causes() == ["private_address"]
     assert way.model.seen == []
     way.is_sound()
 
@@ -405,7 +405,7 @@ decisions = 10
         ("/good", "true", "all is well"),
         ("/broken", "true", "failed: http:500 oh no"),
         ("/bomb", "true", "failed: refused"),
-        ("/good", "false", "failed: refused"),
+        ("/good", "false", "failed: private_address"),
         ("@elsewhere/good", "true", "refused: wrong_input"),
         (".elsewhere/good", "true", "refused: wrong_input"),
     ],
