@@ -10,7 +10,7 @@ from domain import errors
 from domain.events import REGISTRY, UPCASTS, Event, Payload, Recorded, Upcast, topic
 
 
-class _Encoded(msgspec.Struct, omit_defaults=True):
+class _Encoded(msgspec.Struct, omit_defaults=True, gc=False):
     at_us: int
     actor: str
     data: Any

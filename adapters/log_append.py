@@ -260,6 +260,7 @@ class Batch:
                 self._index.add(event, position)
         for blob in put.blobs:
             content = blob.content
-            self._blobs.append((blob.scope, sha256(content).hexdigest(), len(content), *pack(content)))
+            digest = blob.sha256 or sha256(content).hexdigest()
+            self._blobs.append((blob.scope, digest, len(content), *pack(content)))
         if put.salts:
             self._salts += put.salts.items()

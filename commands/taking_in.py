@@ -144,7 +144,7 @@ def _work(runtime: Runtime, accepted: Accepted, task: str, at_us: int) -> Work:
 
 
 def _blobs(task: str, accepted: Accepted) -> tuple[Blob, ...]:
-    return (Blob(task, accepted.payload), *[Blob(task, text) for text in accepted.texts])
+    return (Blob(task, accepted.payload, accepted.event.payload.sha256), *[Blob(task, text) for text in accepted.texts])
 
 
 def _together(

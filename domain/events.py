@@ -186,7 +186,7 @@ def topic(kind: type[Payload]) -> str:
     return f"{kind.__struct_config__.tag}.v{kind.VERSION}"
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event in its envelope.
 
     `caused_by`: > 0 a position; < 0 so many events back in the same put; 0 nothing in the log. `position` is 0
@@ -220,14 +220,18 @@ def hydrated(event: Recorded, blob: Callable[[str, Text], bytes | None]) -> Reco
     )
 
 
-class Blob(msgspec.Struct, frozen=True):
-    """A text to be stored with the events that name it, under the task whose erasure would remove it."""
+class Blob(msgspec.Struct, frozen=True, gc=False):
+    """A text to be stored with the events that name it, under the task whose erasure would remove it.
+
+    `sha256` is its digest where that is known already; whoever acts on a text checks it again.
+    """
 
     scope: str
     content: bytes
+    sha256: str = ""
 
 
-class Put(msgspec.Struct, frozen=True, kw_only=True):
+class Put(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is appended in one transaction or not at all.
 
     Each stream's first version must be the one after its last in the log; `fence` names further streams (stream ->

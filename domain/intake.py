@@ -25,7 +25,7 @@ class Delay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay_minutes: Annotated[float, Meta(ge=0, le=bounds.DELAY_MINUTES_MAX)]
 
 
-class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
+class TaskInput(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The task input as documented; unknown keys are reported, never lost silently."""
 
     kind: Annotated[str, Meta(min_length=1, max_length=bounds.KIND_CHARS_MAX)]
@@ -49,7 +49,7 @@ class TaskInput(msgspec.Struct, frozen=True, kw_only=True):
 _FIELDS = frozenset(TaskInput.__struct_fields__)
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an intake stores: the event and the text that it names."""
 
     event: TaskQueued

@@ -7,14 +7,15 @@ import msgspec
 CallKind = Literal["process", "http", "memory"]  # what carries a call out
 
 
-class Text(msgspec.Struct, frozen=True):
+# gc=False here and for what carries these: nothing in them can refer to itself, so the collector need not look at them
+class Text(msgspec.Struct, frozen=True, gc=False):
     """A large text by reference: SHA-256 (hex) and size in bytes; the content lies in the blobs of its task."""
 
     sha256: str
     size: int
 
 
-class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Base of all events. No floats and no integer above 2^53: the JSON must read the same everywhere."""
 
     VERSION: ClassVar[int] = 1

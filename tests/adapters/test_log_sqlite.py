@@ -634,3 +634,15 @@ def test_an_erased_text_is_missing_by_name_and_the_chain_still_holds(log: Sqlite
     with pytest.raises(errors.BlobNotFound):
         log.blob("s", text_of(b"secret"))
     assert first_bad(folder) is None
+
+
+def test_a_text_under_a_digest_that_is_not_its_own_is_stored_and_not_acted_on(folder: Path) -> None:
+    log = SqliteLog(folder, create=True)
+    right, wrong = text_of(b"as it was"), text_of(b"something else")
+    texts = (Blob("a", b"as it was", right.sha256), Blob("a", b"as it was", wrong.sha256))
+    [done] = log.append([Put(events=(note("a", 1),), blobs=texts)])
+    assert not isinstance(done, Exception)
+    assert log.blob("a", right) == b"as it was"
+    with pytest.raises(errors.TextDamaged):
+        log.blob("a", wrong)
+    log.close()
