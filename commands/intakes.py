@@ -123,7 +123,7 @@ def _intake_payload(runtime: "Runtime", payload: str | None, goal: str | None, *
 
 def _check_served(config: "Config") -> None:
     """A goal needs somebody who understands it. Raises Invalid."""
-    from domain.config import BUILT_IN, runs_as
+    from domain.config import runs_as
 
     if runs_as(config, "", "") == BUILT_IN:
         why = "the default adapter 'command' runs programs; say who gets the goal: --adapter NAME or --profile NAME"
