@@ -14,7 +14,7 @@ from domain.bounds import LINES_NAMED_MAX
 
 if TYPE_CHECKING:
     from commands.config_files import Read
-    from domain.config import Config
+    from domain.config import Adapter, Config
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -149,13 +149,22 @@ def _missing(config: "Config") -> Iterator[str]:
         if controller.kind == "command" and shutil.which(controller.argv[0]) is None:
             yield f"controllers.{name}.argv: {controller.argv[0]} is not there or not executable"
     for name, adapter in config.adapters.items():
-        where = f"adapters.{name}"
-        if adapter.command and shutil.which(adapter.command) is None:
-            yield f"{where}.command: {adapter.command} is not there or not executable"
-        if adapter.env_file and not adapter.env_file_optional and not Path(adapter.env_file).is_file():
-            yield f"{where}.env_file: {adapter.env_file} is not there"
-        if adapter.settings_file and not Path(adapter.settings_file).is_file():
-            yield f"{where}.settings_file: {adapter.settings_file} is not there"
+        yield from _missing_of(f"adapters.{name}", adapter)
+    for table, paths in (("workflows", config.workflows), ("skills", config.skills)):
+        for name, path in paths.items():
+            if not Path(path).expanduser().exists():
+                yield f"{table}.{name}: {path} is not there"
+
+
+def _missing_of(where: str, adapter: "Adapter") -> Iterator[str]:
+    if adapter.command and shutil.which(adapter.command) is None:
+        yield f"{where}.command: {adapter.command} is not there or not executable"
+    if adapter.env_file and not adapter.env_file_optional and not Path(adapter.env_file).is_file():
+        yield f"{where}.env_file: {adapter.env_file} is not there"
+    if adapter.settings_file and not Path(adapter.settings_file).is_file():
+        yield f"{where}.settings_file: {adapter.settings_file} is not there"
+    if adapter.working_dir and not Path(adapter.working_dir).expanduser().is_dir():
+        yield f"{where}.working_dir: {adapter.working_dir} is not there"
 
 
 def _env_files(config: "Config") -> Iterator[str]:

@@ -471,6 +471,19 @@ def test_a_check_tells_what_will_not_work(place: Place) -> None:
     assert place.ok("config", "check").errors == "", "said once"
 
 
+def test_a_check_names_folders_and_files_without_which_a_run_would_fail(place: Place) -> None:
+    place.config(
+        '[adapters.s]\ncommand = "sh"\nworking_dir = "gone"\n[adapters.t]\ncommand = "sh"\nworking_dir = "here"\n'
+        '[workflows]\nw = "gone.toml"\n[skills]\na = "nowhere"\nb = "here"\n'
+    )
+    (place.folder / "here").mkdir()
+    assert place.json("config", "check")["warnings"] == [
+        f"adapters.s.working_dir: {place.folder}/gone is not there",
+        f"workflows.w: {place.folder}/gone.toml is not there",
+        f"skills.a: {place.folder}/nowhere is not there",
+    ]
+
+
 def test_another_file_can_be_checked(place: Place) -> None:
     place.config("not toml")
     write(place.folder, other_json=OLD, wrong_json={"runtimName": "r", "stateDir": "s"})
