@@ -1,6 +1,8 @@
 """Raw, read-only access to the SQLite log, for bulk readers and quick commands. Needs neither codec nor library."""
 
+import fcntl
 import sqlite3
+import time
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -10,6 +12,7 @@ from domain import errors
 
 _INDEX_SCHEMA = 3  # from here on the claim index is this one
 BUSY_S = 5.0
+_MAKING_S = 0.02
 SQLITE_VERSION = sqlite3.sqlite_version_info
 
 
@@ -38,13 +41,51 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
     path = folder / "log.db"
     if not path.exists():
         raise errors.HomeNotFound(folder=str(folder))
+    db, found = _opened(path)
+    until_s = time.monotonic() + BUSY_S
+    is_being_made = True
+    while not found and is_being_made and time.monotonic() < until_s:  # another process may have begun it just now
+        db.close()
+        time.sleep(_MAKING_S)
+        is_being_made = _is_being_made(path)  # before looking once more: it may be made meanwhile
+        db, found = _opened(path)
+    if not found:
+        db.close()
+        raise errors.Corrupt(why=f"{path} is not a log of rt")
+    if found > SEALED_SCHEMA:
+        db.close()
+        raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SEALED_SCHEMA}")
+    if found < _INDEX_SCHEMA:
+        db.close()
+        raise errors.OlderIndex(path=str(path))
+    _open_views(db, path)
+    return db
+
+
+def _is_being_made(path: Path) -> bool:
+    """Whether a process makes the log at this moment: it holds the lock beside it."""
+    try:
+        with Path(f"{path}.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _opened(path: Path) -> tuple[sqlite3.Connection, int]:
+    """A connection and the schema of the file; 0 for one that has none."""
     try:
         db = _connect(f"{address(path)}?mode=ro")
         try:
             found = db.execute("PRAGMA user_version").fetchone()[0]
             db.execute("SELECT 1 FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:  # a folder that cannot be written: read the file as it lies
+        except sqlite3.OperationalError as problem:
             db.close()
+            if problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise errors.LogBusy(seconds=int(BUSY_S)) from None
+            # a folder that cannot be written: read the file as it lies
             wal = Path(f"{path}-wal")
             if wal.exists() and wal.stat().st_size:
                 why = "the folder is read-only and the last events lie in its WAL file"
@@ -53,14 +94,7 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
             found = db.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.Error as problem:
         raise errors.Corrupt(why=f"{path}: {problem}") from problem
-    if found > SEALED_SCHEMA:
-        db.close()
-        raise errors.NewerLog(what=str(path), found=f"schema {found}", known=f"schema {SEALED_SCHEMA}")
-    if 0 < found < _INDEX_SCHEMA:
-        db.close()
-        raise errors.OlderIndex(path=str(path))
-    _open_views(db, path)
-    return db
+    return db, int(found)
 
 
 def _open_views(db: sqlite3.Connection, path: Path) -> None:

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -646,3 +647,28 @@ def test_a_text_under_a_digest_that_is_not_its_own_is_stored_and_not_acted_on(fo
     with pytest.raises(errors.TextDamaged):
         log.blob("a", wrong)
     log.close()
+
+
+def test_a_reader_waits_for_a_log_that_another_is_making(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = SqliteLog._prepare  # noqa: SLF001  # to be slow where another process may look
+
+    def slowly(log: SqliteLog, path: Path, *, create: bool) -> None:
+        time.sleep(0.3)
+        prepare(log, path, create=create)
+
+    monkeypatch.setattr(SqliteLog, "_prepare", slowly)
+    maker = threading.Thread(target=lambda: SqliteLog(folder, create=True).close())
+    maker.start()
+    while not (folder / "log.db").exists():
+        time.sleep(0.001)
+    reader = LogReader(folder)
+    assert reader.head() == (0, bytes(32))
+    reader.close()
+    maker.join()
+
+
+def test_a_file_without_tables_that_nobody_is_making_is_no_log(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "log.db").touch()
+    with pytest.raises(errors.Corrupt, match="is not a log of rt"):
+        LogReader(folder)
