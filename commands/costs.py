@@ -8,6 +8,7 @@ from commands import moments, options, render
 from commands.invocation import invocation
 from commands.wiring import Runtime
 from domain import errors
+from domain.bounds import LIST_ROWS
 from projections.run_pictures import rows
 
 By = Literal["model", "agent", "task", "day", "controller"]
@@ -27,7 +28,7 @@ GROUP BY 1 ORDER BY cost_usd DESC NULLS LAST, answers DESC, 1 LIMIT {limit}"""
 def cost(
     by: Annotated[str, typer.Option("--by", help=f"One of {', '.join(_WHAT)}.")] = "model",
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="From then on: 24h, 7d, or a time.")] = "",
-    limit: options.Limit = 50,
+    limit: options.Limit = LIST_ROWS,
     as_json: options.Json = False,
 ) -> None:
     """Show what models cost."""

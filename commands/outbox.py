@@ -11,6 +11,7 @@ from commands.invocation import invocation
 from commands.making import Making
 from commands.wiring import Runtime
 from domain import errors
+from domain.bounds import LIST_ROWS
 from domain.events import Put, Recorded
 from domain.payload import Fact
 from domain.ports import LogView
@@ -25,7 +26,7 @@ Message = Annotated[str, typer.Argument(metavar="MESSAGE", help="Its id, or the 
 @app.command("list", help="What goes out: the newest first.")
 def list_messages(
     status: Annotated[str, typer.Option("--status", help="queued, held, delivered, failed or dropped.")] = "",
-    limit: options.Limit = 50,
+    limit: options.Limit = LIST_ROWS,
     as_json: options.Json = False,
 ) -> None:
     """List the outbox."""

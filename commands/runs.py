@@ -12,7 +12,7 @@ from commands.invocation import invocation
 from commands.items import event_document
 from commands.wiring import Runtime
 from domain import errors
-from domain.bounds import FOLLOW_POLL_S
+from domain.bounds import FOLLOW_POLL_S, LIST_ROWS
 from domain.events import OutputAppended, Recorded
 from domain.run import Status
 
@@ -24,7 +24,7 @@ Stream = Annotated[str, typer.Option("--stream", help="stdout or stderr; both wi
 def list_runs(
     state: Annotated[str, typer.Option("--state", help="Only runs in this state.")] = "",
     task: Annotated[str, typer.Option("--task", help="Only runs of this task.")] = "",
-    limit: options.Limit = 50,
+    limit: options.Limit = LIST_ROWS,
     before: options.Before = None,
     as_json: options.Json = False,
 ) -> None:

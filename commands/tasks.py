@@ -15,7 +15,7 @@ from commands.taking_in import check_secrets
 from commands.wiring import Runtime
 from domain import errors
 from domain import task as tasks
-from domain.bounds import PRIORITY_MAX, PRIORITY_MIN, REASON_CHARS_MAX
+from domain.bounds import LIST_ROWS, PRIORITY_MAX, PRIORITY_MIN, REASON_CHARS_MAX
 from domain.editing import EDITABLE, edited
 from domain.events import DispatchPaused, DispatchResumed, Put, Recorded, TaskEdited
 from domain.ids import DISPATCH
@@ -34,7 +34,7 @@ def list_tasks(  # filters
     state: Annotated[str, typer.Option("--state", help="Only tasks in this state.")] = "",
     kind: Annotated[str, typer.Option("--kind", help="Only tasks of this kind.")] = "",
     source: Annotated[str, typer.Option("--source", help="Only tasks from there.")] = "",
-    limit: options.Limit = 50,
+    limit: options.Limit = LIST_ROWS,
     before: options.Before = None,
     as_json: options.Json = False,
 ) -> None:
