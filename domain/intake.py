@@ -1,6 +1,6 @@
 """Work coming in: a document is checked whole, then becomes one event and one stored text."""
 
-import contextlib
+import functools
 import json
 import math
 import re
@@ -63,10 +63,9 @@ def parse_json(text: str, where: str) -> object:
     """JSON as a program should read it from strangers: bounded, no duplicates, no NaN, no lone surrogates, no NUL."""
     if len(text) > bounds.DOCUMENT_BYTES_MAX:
         raise errors.Invalid(where=where, why=f"{len(text)} characters; at most {bounds.DOCUMENT_BYTES_MAX}")
+    if _is_plain(text) and (read := _read_plain(text)) is not _UNREAD:
+        return read
     try:
-        if _is_plain(text):
-            with contextlib.suppress(_LargeNumberError):
-                return _PLAIN.decode(text)
         value = _ANY.decode(text)
     except RecursionError:
         raise errors.Invalid(where=where, why=f"nested deeper than {bounds.JSON_DEPTH_MAX}") from None
@@ -74,6 +73,29 @@ def parse_json(text: str, where: str) -> object:
         raise errors.Invalid(where=where, why=f"not JSON: {problem}") from None
     check_json(value, where)
     return value
+
+
+_UNREAD = object()
+
+
+def _read_plain(text: str) -> object:
+    """What most documents are, read fast; `_UNREAD` for one that is to be looked at closely."""
+    try:
+        value = _plain_decoder().decode(text)
+    except msgspec.DecodeError:
+        return _UNREAD
+    # of a key that stands twice one is gone, and its colon with it
+    return value if msgspec.json.encode(value).count(b":") == text.count(":") else _UNREAD
+
+
+@functools.cache
+def _plain_decoder() -> msgspec.json.Decoder[Any]:
+    """Reads what is nested as deep as tasks are, and refuses numbers that cannot be stored."""
+    scalar: Any = Annotated[int, Meta(ge=1 - 2**63, le=2**63 - 1)] | float | str | bool | None
+    value = scalar
+    for _ in range(_PLAIN_DEPTH):
+        value = scalar | list[value] | dict[str, value]  # type: ignore[valid-type]
+    return msgspec.json.Decoder(value)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -91,26 +113,7 @@ def _not_a_number(text: str) -> NoReturn:
     raise ValueError(message)
 
 
-class _LargeNumberError(Exception):
-    """Whether this number may be stored has to be looked at."""
-
-
-def _small_integer(text: str) -> int:
-    if len(text) > 18:  # noqa: PLR2004  # fewer digits fit into 64 bits
-        raise _LargeNumberError
-    return int(text)
-
-
-def _small_float(text: str) -> float:
-    if "e" in text or "E" in text or len(text) > 300:  # noqa: PLR2004  # fewer digits fit into a double
-        raise _LargeNumberError
-    return float(text)
-
-
 _ANY = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_not_a_number)
-_PLAIN = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_not_a_number, parse_int=_small_integer, parse_float=_small_float
-)
 
 
 def check_json(value: object, where: str) -> None:
@@ -118,14 +121,13 @@ def check_json(value: object, where: str) -> None:
     _check(value, where, bounds.JSON_DEPTH_MAX)
 
 
+_PLAIN_DEPTH = 4  # a decoder takes twice as long to make for each further one
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def _is_plain(text: str) -> bool:
-    """Whether it can hold nothing that `_check` refuses, but for numbers."""
-    if text.count("{") + text.count("[") > bounds.JSON_DEPTH_MAX or "\\u" in text:
-        return False
-    return text.isascii() or _SURROGATE.search(text) is None
+    """Whether its strings can hold nothing that `_check` refuses."""
+    return "\\u" not in text and (text.isascii() or _SURROGATE.search(text) is None)
 
 
 def _check(value: object, where: str, depth: int) -> None:  # noqa: C901  # one arm a kind of value
@@ -172,9 +174,8 @@ def accept(
         task = msgspec.convert(document, TaskInput)
     except msgspec.ValidationError as problem:
         raise invalid(problem, "task") from None
-    for name, text in (("kind", task.kind), ("source", task.source)):
-        if not text.strip():
-            raise errors.Invalid(where=f"task.{name}", why="is blank")
+    if not (task.kind.strip() and task.source.strip()):
+        raise errors.Invalid(where=f"task.{'source' if task.kind.strip() else 'kind'}", why="is blank")
     adapter = task.requested_adapter or ""
     runs_as = _adapter(task, config)
     check_payload(task.payload, runs_as, described=bool(task.description))
@@ -258,7 +259,11 @@ def check_payload(payload: dict[str, Any], adapter: str, *, described: bool = Fa
     for name in ("shell", "cwd"):
         if name in payload and (not isinstance(payload[name], str) or not payload[name]):
             raise errors.Invalid(where=f"task.payload.{name}", why="expected a non-empty string")
-    timeout_s = payload.get("timeout_s", 0)
+    if "timeout_s" in payload:
+        _check_timeout(payload["timeout_s"])
+
+
+def _check_timeout(timeout_s: object) -> None:
     if (
         isinstance(timeout_s, bool)
         or not isinstance(timeout_s, int | float)

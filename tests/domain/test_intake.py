@@ -295,6 +295,43 @@ def test_in4_numbers_of_documents_that_were_not_parsed_here_are_checked_alike(nu
     assert refusal.value.fields["where"] == "task.payload.n[0]"
 
 
+_NAMES = st.sampled_from(["a", "b", ":", 'a":', "ü"])
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([":", '"', "{:}", "é", "\n"]),
+    lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(_NAMES, inner), max_size=4).map(tuple),
+    max_leaves=12,
+)  # fmt: skip
+
+
+def _rendered(value: object, colon: str) -> str:
+    """As JSON; a tuple is an object, whose keys may stand there twice."""
+    if isinstance(value, tuple):
+        inner = [f"{json.dumps(name, ensure_ascii=False)}{colon}{_rendered(each, colon)}" for name, each in value]
+        return "{" + ", ".join(inner) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_rendered(each, colon) for each in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _twice(value: object) -> bool:
+    if isinstance(value, tuple):
+        return len({name for name, _ in value}) < len(value) or any(_twice(each) for _, each in value)
+    return isinstance(value, list) and any(map(_twice, value))
+
+
+@given(value=_VALUES, colon=st.sampled_from([":", ": ", " :"]))
+def test_in4_every_document_is_read_as_it_stands_or_refused_for_a_key_that_stands_twice(
+    value: object, colon: str
+) -> None:
+    text = _rendered(value, colon)
+    if _twice(value):
+        with pytest.raises(errors.Invalid, match="stands there twice"):
+            intake.parse_json(text, "task")
+    else:
+        assert repr(intake.parse_json(text, "task")) == repr(json.loads(text))
+
+
 @given(text=st.text(alphabet='{}[]":,0123456789.eE-+\\unltrfasNI\0 ', max_size=60) | st.text(max_size=30))
 def test_in4_any_text_parses_or_is_refused_by_name(text: str) -> None:
     try:
