@@ -45,6 +45,10 @@ class Ids(Protocol):
         """A UUID as 32 hex digits. Ids made one after the other differ in the first eight."""
         ...
 
+    def many(self, count: int) -> list[str]:
+        """As many of them, one after the other."""
+        ...
+
     def salt(self) -> bytes:
         """Sixteen unpredictable bytes."""
         ...

@@ -59,6 +59,13 @@ def test_no_id_comes_twice_not_even_as_a_prefix_of_eight(ids: Ids) -> None:
     assert len({ids.new()[:8] for _ in range(200)}) == 200
 
 
+def test_many_ids_at_once_are_ids_like_any_other(ids: Ids) -> None:
+    made = [ids.new(), *ids.many(100), ids.new(), *ids.many(0), *ids.many(1)]
+    assert len({each[:8] for each in made}) == 103
+    assert {uuid.UUID(each).hex for each in made} == set(made)
+    assert {uuid.UUID(each).variant for each in made} == {uuid.RFC_4122}
+
+
 def test_a_real_id_is_a_uuid_of_the_version_for_layouts_of_ones_own() -> None:
     assert {uuid.UUID(OrderedIds().new()).version for _ in range(100)} == {8}
 
@@ -66,8 +73,9 @@ def test_a_real_id_is_a_uuid_of_the_version_for_layouts_of_ones_own() -> None:
 def test_ids_sort_in_the_order_in_which_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time_ns", itertools.count(50_000 << 31, 20_000).__next__)  # faster than the ticks
     ids = OrderedIds()
-    made = [ids.new() for _ in range(1000)]
+    made = [ids.new() for _ in range(1000)] + ids.many(1000) + [ids.new()]
     assert made == sorted(made)
+    assert {uuid.UUID(each).version for each in made} == {8}
 
 
 def test_first_digits_come_round_again_and_stay_apart_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
