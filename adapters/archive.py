@@ -11,7 +11,7 @@ import msgspec
 from adapters.codec import Codec, Row
 from adapters.compress import pack, unpack
 from adapters.log_reader import open_read_only
-from adapters.log_schema import COLUMNS, GENESIS, INDEX_TABLES, INSERT, NEXT_CLAIM, IndexRows, link
+from adapters.log_schema import COLUMNS, EVENT_ROW, GENESIS, INDEX_TABLES, INTO_EVENTS, NEXT_CLAIM, IndexRows, link
 from adapters.transfer import Entry
 from domain import errors
 from domain.events import Blob
@@ -198,7 +198,7 @@ def _insert(cursor: sqlite3.Cursor, entry: Entry, position: int, prev: bytes, co
     linked = link(prev, position, row.stream, row.version, row.topic, row.caused_by, row.state)
     if row.position != position or linked != entry.hash:
         raise errors.Corrupt(why=f"event {position} of the export is not the one that was written")
-    cursor.execute(INSERT, (*row, linked))
+    cursor.execute(f"{INTO_EVENTS} VALUES {EVENT_ROW}", (*row, linked))
     event = codec.decode(row, entry.body)
     if entry.body is not None:
         cursor.execute("INSERT INTO main.bodies VALUES (?, ?, ?)", (position, *pack(entry.body)))

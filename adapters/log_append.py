@@ -10,9 +10,10 @@ from adapters.compress import pack, unpack
 from adapters.log_schema import (
     CHILDREN,
     COLUMNS,
+    EVENT_ROW,
     GENESIS,
     INDEXED,
-    INSERT,
+    INTO_EVENTS,
     NOUNS,
     NOUNS_DUE,
     PROMOTE,
@@ -21,6 +22,7 @@ from adapters.log_schema import (
     SETTLE,
     THREADS,
     IndexRows,
+    insert,
     link,
 )
 from domain import errors
@@ -202,14 +204,14 @@ class Batch:
     def flush(self) -> None:
         """Write the collected rows."""
         if self._rows:
-            self._cursor.executemany(INSERT, self._rows)
+            insert(self._cursor, INTO_EVENTS, EVENT_ROW, self._rows)
             self.written = Row(*self._rows[-1][:6])
             self._rows = []
         if self._bodies:
             self._cursor.executemany("INSERT INTO main.bodies VALUES (?, ?, ?)", self._bodies)
             self._bodies = []
         if self._blobs:
-            self._cursor.executemany("INSERT INTO blobs VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", self._blobs)
+            insert(self._cursor, "INSERT INTO blobs", "(?, ?, ?, ?, ?)", self._blobs, "ON CONFLICT DO NOTHING")
             self._blobs = []
         if self._salts:
             self._cursor.executemany("INSERT INTO salts VALUES (?, ?) ON CONFLICT DO NOTHING", self._salts)

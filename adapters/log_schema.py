@@ -3,11 +3,14 @@
 import hashlib
 import sqlite3
 import struct
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 
 from domain import stream_index
 from domain.events import Recorded, RunFinished, TaskClaimed, TaskEdited, TaskEvent, TaskPrioritized, TaskQueued
 from domain.schedule_events import ScheduleEvent
-from domain.task import CLAIMABLE, index_change
+from domain.task import CLAIMABLE, Status, index_change
 from domain.work_events import AdapterEvent, OutboxEvent, SensorEvent
 from domain.workflow_events import WorkflowEvent
 
@@ -55,7 +58,22 @@ INDEX = (
 INDEX_TABLES = ("task_index", "run_index", "noun_index")
 
 # a refused event ends its transaction; to end the statement alone, SQLite would copy each page that an insert touches
-INSERT = "INSERT OR ROLLBACK INTO main.stored_events VALUES (?,?,?,?,?,?,?)"
+INTO_EVENTS = "INSERT OR ROLLBACK INTO main.stored_events"
+EVENT_ROW = "(?, ?, ?, ?, ?, ?, ?)"
+
+_ROWS_AT_ONCE = 25  # more save nothing: each statement costs two switches of threads, each row its binding
+
+
+def insert(cursor: sqlite3.Cursor, into: str, row: str, rows: Sequence[Sequence[Any]], rest: str = "") -> None:
+    """Insert rows, many a statement. `row` is the place of one, as in VALUES."""
+    whole = len(rows) - len(rows) % _ROWS_AT_ONCE
+    if whole:
+        many = f"{into} VALUES {', '.join([row] * _ROWS_AT_ONCE)} {rest}"
+        for at in range(0, whole, _ROWS_AT_ONCE):
+            cursor.execute(many, list(chain.from_iterable(rows[at : at + _ROWS_AT_ONCE])))
+    if whole < len(rows):
+        cursor.executemany(f"{into} VALUES {row} {rest}", rows[whole:])
+
 
 _HEAD = struct.Struct(">32sQQQII").pack
 _sha256 = hashlib.sha256
@@ -71,6 +89,7 @@ def link(  # noqa: PLR0913, PLR0917  # every column is covered
     return _sha256(b"".join((header, stream.encode(), kind, state))).digest()
 
 
+_PENDING = Status.PENDING.value
 _TASKS = frozenset(TaskEvent.__args__)
 _NOUNS = frozenset(
     each for kind in (ScheduleEvent, WorkflowEvent, OutboxEvent, SensorEvent, AdapterEvent) for each in kind.__args__
@@ -94,7 +113,9 @@ class IndexRows:
         """Take in what an event changes."""
         data = event.data
         kind = type(data)
-        if kind in _TASKS:
+        if isinstance(data, TaskQueued):
+            self._add_queued(data, event, position)
+        elif kind in _TASKS:
             self._add_task(event, position)
         elif kind in _NOUNS:
             self._add_noun(event, position)
@@ -114,15 +135,16 @@ class IndexRows:
             return
         status = change.status.value  # a plain text: sqlite3 looks long for how to store a subclass
         ready = 0 if change.status not in CLAIMABLE else 2 if change.due_at_us else 1
-        if isinstance(data, TaskQueued):
-            if data.expires_us:
-                self._add_noun(event, position)
-            wanted = (data.priority, change.due_at_us, data.thread, data.profile, data.parent_run)
-            self._tasks.append((position, task, status, ready, *wanted))
-            return
         if isinstance(data, TaskClaimed) and not data.resumed:
             self._runs.append((position, data.run, task))
         self._changed[task] = (status, ready, change.due_at_us, change.run, change.dispatcher, task)
+
+    def _add_queued(self, data: TaskQueued, event: Recorded, position: int) -> None:
+        if data.expires_us:
+            self._add_noun(event, position)
+        ready, due_at_us = 2 if data.due_at_us else 1, data.due_at_us
+        wanted = (data.priority, due_at_us, data.thread, data.profile, data.parent_run)
+        self._tasks.append((position, event.stream, _PENDING, ready, *wanted))
 
     def _add_noun(self, event: Recorded, position: int) -> None:
         found = stream_index.change(event.data)
@@ -137,7 +159,7 @@ class IndexRows:
     def write(self, cursor: sqlite3.Cursor) -> None:
         """Bring the tables up to date: new rows before changes."""
         if self._tasks:
-            cursor.executemany("INSERT INTO task_index VALUES (?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)", self._tasks)
+            insert(cursor, "INSERT INTO task_index", "(?, ?, ?, ?, ?, ?, '', '', ?, ?, ?)", self._tasks)
         if self._runs:
             cursor.executemany("INSERT INTO run_index VALUES (?, ?, ?, 'running')", self._runs)
         if self._changed:
