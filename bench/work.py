@@ -10,6 +10,7 @@ from adapters.log_sqlite import SqliteLog
 from bench import harness
 from bench.harness import Row
 from commands import home, taking_in
+from commands.batches import GROUP
 from commands.follows import Follows
 from commands.making import Making
 from commands.scheduling import Scheduler
@@ -26,7 +27,6 @@ from domain.stream_index import WORKFLOW
 
 ROUNDS = 5
 SINGLES = 300
-BATCH = 500
 MANY = 20_000
 STORM = 100_000
 NOW_US = 1_767_225_600_000_000
@@ -97,7 +97,7 @@ def _intake(folder: Path) -> list[Row]:
         {
             "raw 1": lambda: raw(single_rows, 1),
             "rt 1": one_by_one,
-            "raw many": lambda: raw(many_rows, BATCH),
+            "raw many": lambda: raw(many_rows, GROUP),
             "rt many": batch,
         },
     )
@@ -117,7 +117,7 @@ def _of_intake(found: dict[str, list[float]]) -> list[Row]:
             ok=ratio >= 0.4,
         ),
         Row(
-            what=f"intake of JSON in a batch, {BATCH} a commit",
+            what=f"intake of JSON in a batch, {GROUP} a commit",
             target=">= 30,000/s",
             measured=harness.rate(rate),
             floor=f"sqlite3, the same rows: {harness.rate(harness.median(found['raw many']))}",
@@ -137,8 +137,8 @@ def _one(runtime: Runtime, line: bytes) -> None:
 
 
 def _batches(runtime: Runtime, lines: list[bytes]) -> None:
-    for at in range(0, len(lines), BATCH):
-        texts = [line.decode() for line in lines[at : at + BATCH]]
+    for at in range(0, len(lines), GROUP):
+        texts = [line.decode() for line in lines[at : at + GROUP]]
         group = [taking_in.check(runtime, parse_json(text, "task"), read=True) for text in texts]
         taking_in.take_in_many(runtime, group)
 
@@ -224,8 +224,8 @@ def _storm(folder: Path) -> list[Row]:
     documents = [_event(at % (STORM // 10), at) for at in range(STORM)]
 
     def work() -> None:
-        for at in range(0, STORM, BATCH):
-            given = [accept_event(each, NOW_US) for each in documents[at : at + BATCH]]
+        for at in range(0, STORM, GROUP):
+            given = [accept_event(each, NOW_US) for each in documents[at : at + GROUP]]
             doors.ingest(log, given, NOW_US, "bench")
 
     took_s = harness.timed(work)

@@ -16,7 +16,7 @@ from domain.bounds import (
 )
 from domain.intake import parse_json
 
-GROUP = 500  # documents that share a transaction
+GROUP = 1000  # documents that share a transaction
 
 
 class Line(NamedTuple):

@@ -1,7 +1,8 @@
 """One way in for every task: checked, freed of secrets, stored once, acknowledged when synced."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
 import msgspec
 
@@ -14,12 +15,12 @@ from domain.bounds import RUN_DEPTH_MAX
 from domain.events import Blob, Put, Recorded, TaskClaimed, TaskEdited, TaskQueued
 from domain.ids import keyed_task, text_of, thread_stream
 from domain.intake import Accepted, accept
-from domain.ports import LogView, Work, Writer
+from domain.ports import Appended, LogView, Work, Writer
 from domain.routed import Chosen
 from domain.task import Status
 
 
-class Taken(NamedTuple):
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """A task that is in the log; `claim` is set when it was claimed in the same put."""
 
     task: str
@@ -101,15 +102,16 @@ def take_in_many(
 ) -> list[Taken | errors.RtError]:
     """Append many tasks in one transaction, each whole or not at all; with `together` all of them or none."""
     at_us = runtime.clock.now_us()
-    tasks = [keyed_task(each.key) if each.key else runtime.ids.new() for each in given]
+    new = iter(runtime.ids.many(sum(not each.key for each in given)))
+    tasks = [keyed_task(each.key) if each.key else next(new) for each in given]
     if together:
         return _together(runtime, given, tasks, at_us)
-    works: list[Work] = [_work(runtime, each, task, at_us) for each, task in zip(given, tasks, strict=True)]
-    results = runtime.log.append(works)
+    parts = _parts(runtime, given, tasks, at_us)
+    results = runtime.log.append([work for work, _ in parts])
     found: list[Taken | errors.RtError] = []
-    for task, accepted, result in zip(tasks, given, results, strict=True):
-        if not isinstance(result, Exception):
-            found.append(Taken(task, accepted, deduplicated=False, position=result[-1]))
+    for task, accepted, result in zip(tasks, given, _of_each(parts, results), strict=True):
+        if isinstance(result, int):
+            found.append(Taken(task, accepted, deduplicated=False, position=result))
         elif isinstance(result, errors.StreamConflict) and accepted.key:
             found.append(_or_error(runtime, task, accepted))
         elif isinstance(result, errors.RtError):
@@ -117,6 +119,35 @@ def take_in_many(
         else:
             raise result
     return found
+
+
+def _parts(runtime: Runtime, given: Sequence[Accepted], tasks: Sequence[str], at_us: int) -> list[tuple[Work, int]]:
+    """The works that take them in, in order, each with the number of its tasks.
+
+    Neighbours that nothing can refuse any more, for they have no key and no surroundings, share a put.
+    """
+    parts: list[tuple[Work, int]] = []
+    next_tasks = iter(tasks)
+    for refusable, group in groupby(given, _is_refusable):
+        some = [(accepted, next(next_tasks)) for accepted in group]
+        if refusable:
+            parts += [(_work(runtime, accepted, task, at_us), 1) for accepted, task in some]
+            continue
+        events = [_queued(runtime, accepted, task, at_us) for accepted, task in some]
+        blobs = [blob for accepted, task in some for blob in _blobs(task, accepted)]
+        parts.append((Put(events=tuple(events), blobs=tuple(blobs)), len(some)))
+    return parts
+
+
+def _of_each(parts: Sequence[tuple[Work, int]], results: Sequence[Appended | Exception]) -> Iterator[int | Exception]:
+    """Up to where each task lies in the log, or what refused it."""
+    for (_, count), result in zip(parts, results, strict=True):
+        yield from [result] * count if isinstance(result, Exception) else result[-count:]
+
+
+def _is_refusable(accepted: Accepted) -> bool:
+    event = accepted.event
+    return bool(accepted.key or event.thread or event.parent_run)
 
 
 def _or_error(runtime: Runtime, task: str, accepted: Accepted) -> Taken | errors.RtError:
@@ -128,23 +159,26 @@ def _or_error(runtime: Runtime, task: str, accepted: Accepted) -> Taken | errors
 
 def _work(runtime: Runtime, accepted: Accepted, task: str, at_us: int) -> Work:
     """A task without surroundings is a plain put: nothing has to be looked at."""
-    plain = not (accepted.event.thread or accepted.event.parent_run)
+    if not (accepted.event.thread or accepted.event.parent_run):
+        return Put(events=(_queued(runtime, accepted, task, at_us),), blobs=_blobs(task, accepted))
 
     def work(view: LogView) -> Put:
         event = _delegated(view, accepted.event)
-        made = [Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=event, correlation=task)]
+        made = [msgspec.structs.replace(_queued(runtime, accepted, task, at_us), data=event)]
         if accepted.event.thread:
             made.append(_message(view, runtime, accepted, task, at_us, -1))
         return Put(events=tuple(made), blobs=_blobs(task, accepted))
 
-    if not plain:
-        return work
-    event = Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=accepted.event, correlation=task)
-    return Put(events=(event,), blobs=_blobs(task, accepted))
+    return work
+
+
+def _queued(runtime: Runtime, accepted: Accepted, task: str, at_us: int) -> Recorded:
+    return Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=accepted.event, correlation=task)
 
 
 def _blobs(task: str, accepted: Accepted) -> tuple[Blob, ...]:
-    return (Blob(task, accepted.payload, accepted.event.payload.sha256), *[Blob(task, text) for text in accepted.texts])
+    payload = Blob(task, accepted.payload, accepted.event.payload.sha256)
+    return (payload, *[Blob(task, text) for text in accepted.texts]) if accepted.texts else (payload,)
 
 
 def _together(
@@ -172,7 +206,7 @@ def _together(
     if isinstance(result, Exception):
         raise result
     position = result[-1] if result else runtime.log.head().position
-    return [each._replace(position=position) for each in found if isinstance(each, Taken)]
+    return [msgspec.structs.replace(each, position=position) for each in found if isinstance(each, Taken)]
 
 
 def differing(given: Mapping[int, Accepted]) -> dict[int, errors.KeyConflict]:

@@ -35,6 +35,27 @@ def test_ten_thousand_tasks_come_in_with_one_command(place: Place) -> None:
     place.ok("log", "verify")
 
 
+def test_tasks_of_every_kind_come_in_in_the_order_of_their_lines(place: Place) -> None:
+    """Those with a key, of a thread, and without either, some of them refused."""
+    given = [
+        line(subject="1"),
+        line(subject="2"),
+        line(subject="3", idempotency_key="a"),
+        line(subject="4", thread="t"),
+        line(subject="5", thread="t"),
+        line(subject="6", parent_run="0" * 32),
+        line(subject="7"),
+        line(subject="8", idempotency_key="a"),
+        line(subject="3", idempotency_key="a"),
+        line(subject="9"),
+    ]
+    done = intake(place, *given)
+    assert (done.code, counted(done)) == (2, (7, 1, 2))
+    assert [json.loads(each)["line"] for each in done.errors.splitlines()[1:]] == [6, 8]
+    query = "SELECT data->>'subject' FROM events WHERE topic LIKE 'task.queued%' ORDER BY position"
+    assert [row[0] for row in place.json("sql", query)["rows"]] == ["1", "2", "3", "4", "5", "7", "9"]
+
+
 def test_lines_come_on_stdin_too_and_blank_ones_are_left_out(place: Place) -> None:
     text = f"\n{line()}\n   \n{line()}".encode()
     done = place.rt("intake", "--lines", "--json", stdin=text)
