@@ -1,5 +1,6 @@
 """What SQLite and the disk complain of, in the words of our errors."""
 
+import errno
 import shutil
 import sqlite3
 from pathlib import Path
@@ -10,6 +11,7 @@ from domain.bounds import MIB
 
 _NO_WRITING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _DAMAGED = ("malformed", "not a database", "no such table")
+_TAKES_NOTHING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 FULL = "there is no space left on the disk"
 
 
@@ -35,3 +37,12 @@ def translated(problem: Exception, path: Path) -> errors.RtError:
     if any(each in why for each in _DAMAGED):
         return errors.Corrupt(why=why)
     return errors.OutcomeUnknown(why=why)
+
+
+def known(problem: Exception, path: Path) -> errors.RtError | None:
+    """What to tell of an exception that is none of ours; None for what may be a bug. `path` is the home's folder."""
+    if isinstance(problem, sqlite3.Error):  # of a reader: what writes translates by itself
+        return translated(problem, path)
+    if isinstance(problem, OSError) and problem.errno in _TAKES_NOTHING:
+        return errors.StoreFull(path=str(problem.filename or path), why=str(problem.strerror))
+    return None

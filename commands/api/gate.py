@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from adapters.log_problems import known
 from commands import render
 from commands.api import problems
 from commands.api.doors import Grant
@@ -50,6 +51,10 @@ class Gate:
         except errors.RtError as problem:
             await respond(problems.of(problem, self._house.hidden, is_old=old), scope, send)
         except Exception as problem:  # noqa: BLE001  # whatever broke, the client gets no text of it
+            told = known(problem, self._house.base.home.state)
+            if told is not None:
+                await respond(problems.of(told, self._house.hidden, is_old=old), scope, send)
+                return
             reference = secrets.token_hex(4)
             render.note(f"bug {reference}: {scope['method']} {scope['path']}: {type(problem).__name__}: {problem}")
             self._house.debug(problem)
