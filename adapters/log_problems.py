@@ -1,6 +1,7 @@
 """What SQLite and the disk complain of, in the words of our errors."""
 
 import errno
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -22,6 +23,12 @@ def is_full(path: Path) -> bool:
         return shutil.disk_usage(folder).free < MIB
     except OSError:
         return False
+
+
+def unwritable(folder: Path) -> Path | None:
+    """What of a log in a folder cannot be written by us: a mode, an owner, or a disk that is mounted to be read."""
+    files = [folder, *(folder / name for name in ("log.db", "log.db-wal", "log.db-shm", "head.json"))]
+    return next((each for each in files if each.exists() and not os.access(each, os.W_OK)), None)
 
 
 def translated(problem: Exception, path: Path) -> errors.RtError:

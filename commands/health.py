@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import typer
 
 from adapters.head_record import HeadRecord
+from adapters.log_problems import unwritable
 from commands import options, render
 from commands.adapters import Seen, freed, looked
 from commands.invocation import invocation
@@ -180,7 +181,8 @@ def _log(runtime: Runtime) -> Iterator[Issue]:
     recorded = record.read()
     head = log.head()
     record.check(recorded, head.position, log.hash_at)
-    yield Issue("log", "")
+    closed = unwritable(state)
+    yield Issue("log", f"{closed} cannot be written" if closed else "")
     mode = state.stat().st_mode & 0o077
     yield Issue("modes", f"{oct(state.stat().st_mode & 0o777)} on {state}" if mode else "", is_warning=True)
     dead = {each.dispatcher for each in log.running() if not runtime.liveness.alive(each.dispatcher)}

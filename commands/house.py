@@ -1,6 +1,5 @@
 """Commands about the house: init, doctor, and the reference pages of `rt help`."""
 
-import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from adapters.head_record import HeadRecord
+from adapters.log_problems import unwritable
 from adapters.log_reader import SQLITE_VERSION
 from commands import options, render
 from commands.home import CONFIG, STATE, absolute
@@ -201,7 +201,8 @@ def _log(runtime: Runtime) -> Iterator[Check]:
     yield Check("modes", "warning" if mode else "ok", f"{oct(state.stat().st_mode & 0o777)} on {state}")
     free = shutil.disk_usage(state).free
     yield Check("disk", "ok" if free > DISK_FREE_BYTES_MIN else "error", f"{free >> 20} MiB free")
-    yield Check("writable", "ok" if os.access(state, os.W_OK) else "error", str(state))
+    closed = unwritable(state)
+    yield Check("writable", "error" if closed else "ok", f"{closed} cannot be written" if closed else str(state))
     lost = {each.dispatcher for each in runtime.readable.running() if not runtime.liveness.alive(each.dispatcher)}
     detail = (
         f"{len(lost)} died with runs in hand: rt work ends those and goes on"

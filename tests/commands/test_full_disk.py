@@ -30,6 +30,9 @@ found = {command: rt(command) for command in reading + writing}
 import os
 os.unlink(f"{folder}/fill")
 found["afterwards"] = rt("do -- true")
+found["healthy"] = rt("health")
+subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+found["doctor, read-only"], found["health, read-only"] = rt("doctor"), rt("health")
 print(json.dumps(found))
 """
 
@@ -49,3 +52,8 @@ def test_a_full_disk_is_said_to_be_one_and_is_no_bug(tmp_path: Path) -> None:
         assert code == 7, (command, text)
         assert "log.not_writable" in text
     assert found["afterwards"][0] == 0
+    assert "cannot be written" not in found["healthy"][1]
+    for command in ("doctor", "health"):
+        code, text = found[f"{command}, read-only"]
+        assert code == 1, (command, text)
+        assert "cannot be written" in text
