@@ -12,8 +12,8 @@ from domain import errors
 from domain import task as tasks
 from domain.agent_events import ThreadMessage
 from domain.bounds import RUN_DEPTH_MAX
-from domain.events import Blob, Put, Recorded, TaskClaimed, TaskEdited, TaskQueued
-from domain.ids import keyed_task, text_of, thread_stream
+from domain.events import Blob, DispatchPaused, Put, Recorded, TaskClaimed, TaskEdited, TaskQueued
+from domain.ids import DISPATCH, keyed_task, text_of, thread_stream
 from domain.intake import Accepted, accept
 from domain.ports import Appended, LogView, Work, Writer
 from domain.routed import Chosen
@@ -48,6 +48,8 @@ def check_secrets(runtime: Runtime, stored: bytes, event: TaskQueued | TaskEdite
 def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Taken:
     """Append a task; with a dispatcher, claim it in the same transaction, where there is a slot and it is its turn.
 
+    Raises ClaimsPaused where a dispatcher may claim nothing: whoever wants it run now should learn that now.
+
     The same key twice is the same task: the second one is answered with the first one's id, or refused when its
     content differs.
     """
@@ -59,6 +61,8 @@ def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Ta
     made: list[Recorded] = []
 
     def work(view: LogView) -> Put:
+        if dispatcher:
+            _check_not_paused(view)
         event = _delegated(view, accepted.event)
         queued = Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=event, correlation=task)
         made[:] = [queued]
@@ -248,6 +252,14 @@ def _delegated(view: LogView, event: TaskQueued) -> TaskQueued:
     if parent.depth >= RUN_DEPTH_MAX:
         raise errors.Invalid(where="task.parent_run", why=f"runs delegate at most {RUN_DEPTH_MAX} deep")
     return msgspec.structs.replace(event, depth=parent.depth + 1)
+
+
+def _check_not_paused(view: LogView) -> None:
+    if view.paused():
+        said = view.stream(DISPATCH)[-1].data
+        raise errors.ClaimsPaused(
+            reason=said.reason if isinstance(said, DispatchPaused) and said.reason else "rt pause"
+        )
 
 
 def _is_busy(view: LogView, thread: str) -> bool:

@@ -202,5 +202,6 @@ def work(
         render.document("rt.work.v1", answer)
     else:
         waiting = f"; the next task is due at {answer['next_due_at']}" if due_us else ""
-        render.note(f"{shown.ended} runs ended{'; dispatching is paused' if answer['paused'] else ''}{waiting}")
+        runs = "1 run" if shown.ended == 1 else f"{shown.ended} runs"
+        render.note(f"{runs} ended{'; dispatching is paused' if answer['paused'] else ''}{waiting}")
     raise typer.Exit(interrupted)

@@ -74,6 +74,7 @@ from domain.errors.store import (
     Undecodable,
 )
 from domain.errors.work import (
+    ClaimsPaused,
     FolderGone,
     HomeExists,
     HomeNotFound,
@@ -106,6 +107,7 @@ __all__ = [
     "ArtifactNotFound",
     "BlobNotFound",
     "Bug",
+    "ClaimsPaused",
     "Conflict",
     "Corrupt",
     "Diverged",

@@ -71,6 +71,14 @@ class TaskStateRefused(Conflict):
     hint = "rt task show {task}"
 
 
+class ClaimsPaused(Conflict):
+    """What would be run at once cannot be claimed: a person holds claims back."""
+
+    code = "dispatch.paused"
+    message = "claims are paused ({reason}); nothing was taken in"
+    hint = "rt resume  # or queue it until then: rt intake"
+
+
 class RunWaits(Conflict):
     """The task's run waits for a person, and goes on when it is answered."""
 

@@ -55,6 +55,19 @@ def test_op2_a_pause_is_an_event_with_actor_scope_and_reason(place: Place) -> No
     assert row["actor"] == "operator:ann"
 
 
+def test_op2_what_is_to_run_at_once_is_refused_while_claims_are_paused(place: Place) -> None:
+    place.ok("init")
+    place.ok("pause", "--reason", "the disk smells")
+    head = place.head()
+    refused = place.rt("do", "--json", "--", "touch", "never")
+    assert (refused.code, json.loads(refused.errors.splitlines()[-1])["error"]["code"]) == (5, "dispatch.paused")
+    assert "the disk smells" in refused.errors
+    assert (place.head(), (place.folder / "never").exists()) == (head, False)
+    place.ok("resume")
+    place.ok("do", "--", "touch", "now")
+    assert (place.folder / "now").exists()
+
+
 def test_op2_claiming_is_the_default_and_what_runs_goes_on(place: Place) -> None:
     task = place.queue("sh", "-c", "touch begun; while [ ! -e go ]; do sleep 0.02; done")
     with place.started("work") as process:
