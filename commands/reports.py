@@ -88,8 +88,8 @@ def show(page: Page) -> None:
     render.out(render.line(page.subtitle))
     for name, value in page.cards:
         render.out(f"  {name:<22} {render.line(value)}")
-    for each in page.sections:
-        render.out(f"· {_unescaped(each.drawn.title)}")
+    for finding in dict.fromkeys(each.drawn.title for each in page.sections):  # several can find the same
+        render.out(f"· {_unescaped(finding)}")
     render.note(page.footer)
 
 
