@@ -1,5 +1,7 @@
 """Many documents in one command: lines of JSON, taken in in groups, each whole or not at all."""
 
+import os
+import select
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ from domain.bounds import (
 from domain.intake import parse_json
 
 GROUP = 1000  # documents that share a transaction
+_READ_BYTES = 1 << 18
+_WAIT_S = 0.01  # a pipe holds less than a group, and its writer needs a moment to fill it again
 
 
 class Line(NamedTuple):
@@ -27,21 +31,34 @@ class Line(NamedTuple):
     problem: errors.RtError | None = None
 
 
-def lines(given: str, what: str) -> Iterator[Line]:
-    """The documents of a file of lines (`@file`, or `-` for stdin); blank lines are left out. Raises Invalid.
+def groups(given: str, what: str) -> Iterator[list[Line]]:
+    """The documents of a file of lines (`@file`, or `-` for stdin), as many at once as share a transaction.
 
-    The file is opened at once: one that cannot be read is refused before anything is made for it.
+    Who writes lines into a pipe is not kept waiting: what is there is a group. Blank lines are left out. The file is
+    opened at once: one that cannot be read is refused before anything is made for it. Raises Invalid.
     """
     if given == "-":
-        return _lines(sys.stdin.buffer, what)
+        return _grouped(_lines(sys.stdin.buffer, what))
     path = Path(given.removeprefix("@"))
     try:
-        return _of_file(path.open("rb"), what, path)
+        return _grouped(_of_file(path.open("rb"), what, path))
     except OSError as problem:
         raise _unreadable(what, path, problem) from None
 
 
-def _of_file(file: BinaryIO, what: str, path: Path) -> Iterator[Line]:
+def _grouped(given: Iterator[Line | None]) -> Iterator[list[Line]]:
+    group: list[Line] = []
+    for line in given:
+        if line is not None:
+            group.append(line)
+        if group and (line is None or len(group) == GROUP):
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _of_file(file: BinaryIO, what: str, path: Path) -> Iterator[Line | None]:
     try:
         with file:
             yield from _lines(file, what)
@@ -53,27 +70,51 @@ def _unreadable(what: str, path: Path, problem: OSError) -> errors.Invalid:
     return errors.Invalid(where=what, why=f"{path}: {problem.strerror}")
 
 
-def _lines(file: BinaryIO, what: str) -> Iterator[Line]:
+def _lines(file: BinaryIO, what: str) -> Iterator[Line | None]:
+    """Its lines; None where no more of them are there yet."""
     number = found = 0
-    while line := file.readline(LINE_BYTES_MAX + 1):
+    where = what.removesuffix("s")  # of which line it is, who tells it says
+    for text in _texts(file):
+        if text is None:
+            yield None
+            continue
         number += 1
-        if not line.strip():
+        if not text.strip():
             continue
         found += 1
         if found > BATCH_LINES_MAX:
             raise errors.Invalid(where=what, why=f"more than {BATCH_LINES_MAX} documents; split the file")
-        where = what.removesuffix("s")  # of which line it is, who tells it says
-        if len(line) > LINE_BYTES_MAX:
-            while line and not line.endswith(b"\n"):  # the rest of it
-                line = file.readline(LINE_BYTES_MAX)
-            yield Line(number, None, errors.Invalid(where=where, why=f"more than {LINE_BYTES_MAX} bytes"))
-            continue
-        try:
-            yield Line(number, parse_json(line.decode("utf-8-sig"), where))
-        except UnicodeDecodeError:
-            yield Line(number, None, errors.Invalid(where=where, why="is not UTF-8"))
-        except errors.RtError as problem:
-            yield Line(number, None, problem)
+        yield _line(number, text, where)
+
+
+def _line(number: int, text: bytes, where: str) -> Line:
+    try:
+        if len(text) > LINE_BYTES_MAX:
+            raise errors.Invalid(where=where, why=f"more than {LINE_BYTES_MAX} bytes")
+        return Line(number, parse_json(text.decode("utf-8-sig"), where))
+    except UnicodeDecodeError:
+        return Line(number, None, errors.Invalid(where=where, why="is not UTF-8"))
+    except errors.RtError as problem:
+        return Line(number, None, problem)
+
+
+def _texts(file: BinaryIO) -> Iterator[bytes | None]:
+    """What stands between line ends; None where the next one keeps us waiting. Of one too long only the head."""
+    rest, is_told = b"", False
+    while data := os.read(file.fileno(), _READ_BYTES):
+        *whole, rest = (rest + data).split(b"\n")
+        for text in whole:
+            if not is_told:
+                yield text
+            is_told = False
+        if len(rest) > LINE_BYTES_MAX:
+            if not is_told:
+                yield rest
+            rest, is_told = b"", True
+        if not select.select([file], (), (), _WAIT_S)[0]:
+            yield None
+    if rest and not is_told:
+        yield rest
 
 
 def tell_refused(number: int, problem: errors.RtError, *, as_json: bool) -> None:
@@ -107,15 +148,3 @@ class Ignored:
         for key, (count, lines) in self.keys.items():
             shown = ", ".join(map(str, lines)) + ("…" if count > len(lines) else "")
             render.note(f"ignored key {key[:SHOWN_VALUE_CHARS_MAX]} of {count} line{'s' * (count > 1)}: {shown}")
-
-
-def grouped(given: Iterator[Line]) -> Iterator[list[Line]]:
-    """The lines, as many at once as share a transaction."""
-    group: list[Line] = []
-    for line in given:
-        group.append(line)
-        if len(group) == GROUP:
-            yield group
-            group = []
-    if group:
-        yield group

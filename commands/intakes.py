@@ -43,6 +43,9 @@ def intake(  # the fields of a task
     all_or_none: Annotated[
         bool, typer.Option("--all-or-none", help="With --lines: take in all of them or none.")
     ] = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="With --lines: acknowledge each line once it is synced.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Take in a task."""
@@ -51,10 +54,10 @@ def intake(  # the fields of a task
     rest = dict(zip(_REST, (priority, adapter, profile, attempts, at, delay, key), strict=True))
     if lines:
         _refuse({**own, **rest}, "each line brings its own fields")
-        _many(runtime, document or "-", all_or_none=all_or_none, as_json=as_json)
+        _many(runtime, document or "-", all_or_none=all_or_none, each=each, as_json=as_json)
         return
-    if all_or_none:
-        raise typer.BadParameter("--all-or-none belongs to --lines")
+    if all_or_none or each:
+        raise typer.BadParameter(f"{'--all-or-none' if all_or_none else '--each'} belongs to --lines")
     if at is not None and delay is not None:
         raise typer.BadParameter("give one of them: --at or --in-minutes")
     if document is not None:
@@ -130,58 +133,82 @@ def _check_served(config: "Config") -> None:
         raise errors.Invalid(where="--goal", why=why)
 
 
-def _many(runtime: "Runtime", given: str, *, all_or_none: bool, as_json: bool) -> None:
+def _many(runtime: "Runtime", given: str, *, all_or_none: bool, each: bool, as_json: bool) -> None:
     """Take in lines: in groups that are each acknowledged when synced, or all of them in one transaction."""
-    groups = batches.grouped(batches.lines(given, "tasks"))
+    groups = batches.groups(given, "tasks")
     if all_or_none:
         groups = iter([[line for group in groups for line in group]])
-    counts = {"queued": 0, "deduplicated": 0, "refused": 0}
-    ignored = batches.Ignored()
+    said = _Said(each=each, as_json=as_json)
     announce(runtime)
     for group in groups:
-        good = dict(_accepted(runtime, group, as_json=as_json))
-        counts["refused"] += len(group) - len(good)
+        good = dict(_accepted(runtime, group, said))
         if all_or_none:
-            counts["refused"] += _conflicts(good, alone=not counts["refused"], as_json=as_json)
-            if counts["refused"]:
+            _check_keys(good, said)
+            if said.counts["refused"]:
                 render.note("nothing was taken in: --all-or-none")
                 break
         taken = take_in_many(runtime, list(good.values()), together=all_or_none)
-        for (number, accepted), each in zip(good.items(), taken, strict=True):
-            counts[_how(each, number, as_json=as_json)] += 1
-            ignored.add(number, accepted.ignored_keys)
+        for number, found in zip(good, taken, strict=True):
+            said.taken(number, found)
     position = runtime.log.head().position
     runtime.close()
-    if as_json:
-        render.document("rt.batch.v1", counts | {"ignored_keys": ignored.document(), "position": position})
-    else:
-        render.out(", ".join(f"{count} {name}" for name, count in counts.items()) + f", at position {position}")
-        ignored.tell()
-    if counts["refused"]:
+    said.end(position)
+    if said.counts["refused"]:
         raise typer.Exit(errors.Invalid.exit)
 
 
-def _conflicts(good: "dict[int, Accepted]", *, alone: bool, as_json: bool) -> int:
-    """Tell the lines that use a key of an earlier line for something else; their number.
+class _Said:
+    """What is said of lines: of refused ones at once, of the others where that is wanted, in the end how many."""
 
-    Raises KeyConflict where they stand `alone`: nothing else is wrong.
+    def __init__(self, *, each: bool, as_json: bool) -> None:
+        self._each = each
+        self._as_json = as_json
+        self._ignored = batches.Ignored()
+        self.counts = {"queued": 0, "deduplicated": 0, "refused": 0}
+
+    def refused(self, number: int, problem: errors.RtError) -> None:
+        """A line was not taken in."""
+        self.counts["refused"] += 1
+        batches.tell_refused(number, problem, as_json=self._as_json)
+
+    def taken(self, number: int, found: "Taken | errors.RtError") -> None:
+        """A line is durable, or was refused by what is in the log."""
+        if isinstance(found, errors.RtError):
+            self.refused(number, found)
+            return
+        self.counts["deduplicated" if found.deduplicated else "queued"] += 1
+        self._ignored.add(number, found.accepted.ignored_keys)
+        if self._each and self._as_json:
+            render.document("rt.intake.v1", {"line": number} | one_task.answer(found))
+        elif self._each:
+            render.out(f"line {number}: {one_task.told(found)}")
+
+    def end(self, position: int) -> None:
+        """All of them."""
+        if self._as_json:
+            document = {"ignored_keys": self._ignored.document(), "position": position}
+            render.document("rt.batch.v1", self.counts | document)
+        else:
+            render.out(
+                ", ".join(f"{count} {name}" for name, count in self.counts.items()) + f", at position {position}"
+            )
+            self._ignored.tell()
+
+
+def _check_keys(good: "dict[int, Accepted]", said: _Said) -> None:
+    """Tell the lines that use a key of an earlier line for something else.
+
+    Raises KeyConflict where nothing else is wrong.
     """
+    alone = not said.counts["refused"]
     found = differing(good)
     for number, problem in found.items():
-        batches.tell_refused(number, problem, as_json=as_json)
+        said.refused(number, problem)
     if found and alone:
         raise next(iter(found.values()))
-    return len(found)
 
 
-def _how(taken: "Taken | errors.RtError", number: int, *, as_json: bool) -> str:
-    if isinstance(taken, errors.RtError):
-        batches.tell_refused(number, taken, as_json=as_json)
-        return "refused"
-    return "deduplicated" if taken.deduplicated else "queued"
-
-
-def _accepted(runtime: "Runtime", group: list[batches.Line], *, as_json: bool) -> "Iterator[tuple[int, Accepted]]":
+def _accepted(runtime: "Runtime", group: list[batches.Line], said: _Said) -> "Iterator[tuple[int, Accepted]]":
     """The good lines with their numbers; the others are told."""
     for line in group:
         try:
@@ -189,4 +216,4 @@ def _accepted(runtime: "Runtime", group: list[batches.Line], *, as_json: bool) -
                 raise line.problem
             yield line.number, check(runtime, line.document, read=True)
         except errors.RtError as problem:
-            batches.tell_refused(line.number, problem, as_json=as_json)
+            said.refused(line.number, problem)

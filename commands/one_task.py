@@ -10,6 +10,7 @@ from commands.taking_in import announce, check, take_in
 from domain.config import BUILT_IN
 
 if TYPE_CHECKING:
+    from commands.taking_in import Taken
     from commands.wiring import Runtime
     from domain.routed import Chosen
 
@@ -51,17 +52,27 @@ def queue(runtime: "Runtime", whole: object, chosen: "Chosen | None" = None, *, 
     taken = take_in(runtime, accepted)
     runtime.close()
     if as_json:
-        answer = {
-            "queued": True,
-            "task_id": taken.task,
-            "profile": accepted.event.profile,
-            "available_at": render.moment_us(accepted.event.due_at_us) if accepted.event.due_at_us else None,
-            "deduplicated": taken.deduplicated,
-            "ignored_keys": list(accepted.ignored_keys),
-            "position": taken.position,
-        }
-        render.document("rt.intake.v1", answer)
+        render.document("rt.intake.v1", answer(taken))
         return
-    render.out(f"{'known' if taken.deduplicated else 'queued'}: task {taken.task[:8]} at position {taken.position}")
+    render.out(told(taken))
     if accepted.ignored_keys:
         render.note(f"ignored keys: {', '.join(accepted.ignored_keys)}")
+
+
+def answer(taken: "Taken") -> dict[str, Any]:
+    """What programs learn of a task that was taken in."""
+    event = taken.accepted.event
+    return {
+        "queued": True,
+        "task_id": taken.task,
+        "profile": event.profile,
+        "available_at": render.moment_us(event.due_at_us) if event.due_at_us else None,
+        "deduplicated": taken.deduplicated,
+        "ignored_keys": list(taken.accepted.ignored_keys),
+        "position": taken.position,
+    }
+
+
+def told(taken: "Taken") -> str:
+    """What people learn of it."""
+    return f"{'known' if taken.deduplicated else 'queued'}: task {taken.task[:8]} at position {taken.position}"

@@ -79,7 +79,7 @@ def _said(done: Ingested) -> None:
 
 def _many(runtime: Runtime, given: str, fields: dict[str, str], *, as_json: bool) -> None:
     doors = Sensors(runtime.config, runtime.home.folder)
-    groups = batches.grouped(batches.lines(given, "events"))
+    groups = batches.groups(given, "events")
     announce(runtime)
     counts = {"accepted": 0, "deduplicated": 0, "refused": 0}
     for group in groups:

@@ -56,6 +56,55 @@ def test_tasks_of_every_kind_come_in_in_the_order_of_their_lines(place: Place) -
     assert [row[0] for row in place.json("sql", query)["rows"]] == ["1", "2", "3", "4", "5", "7", "9"]
 
 
+def test_each_line_is_acknowledged_with_its_task_where_that_is_asked_for(place: Place) -> None:
+    given = [line(subject="a"), "", "{", line(idempotency_key="k"), line(idempotency_key="k"), line(surprise=1)]
+    done = intake(place, *given, options=("--each",))
+    *each, whole = map(json.loads, done.out.splitlines())
+    assert [(one["line"], one["deduplicated"], one["position"]) for one in each] == [
+        (1, False, 1),
+        (4, False, 2),
+        (5, True, 2),
+        (6, False, 3),
+    ]
+    assert [one["ignored_keys"] for one in each] == [[], [], [], ["surprise"]]
+    assert each[1]["task_id"] == each[2]["task_id"]
+    assert {one["task_id"] for one in each} == {task["task"] for task in place.rows("task", "list")}
+    assert (whole["schema"], whole["queued"], whole["deduplicated"], whole["refused"]) == ("rt.batch.v1", 3, 1, 1)
+
+
+def test_each_line_is_acknowledged_to_people_too(place: Place) -> None:
+    (place.folder / "tasks").write_text(line() + "\n" + line() + "\n")
+    lines = place.ok("intake", "--lines", "--each", "@tasks").text.splitlines()
+    tasks = [task["task"][:8] for task in reversed(place.rows("task", "list"))]
+    assert lines[:2] == [f"line {at}: queued: task {tasks[at - 1]} at position {at}" for at in (1, 2)]
+
+
+def test_with_all_or_none_each_line_is_acknowledged_when_all_are_synced(place: Place) -> None:
+    done = intake(place, *[line()] * 3, options=("--each", "--all-or-none"))
+    assert [json.loads(each).get("line") for each in done.out.splitlines()] == [1, 2, 3, None]
+    refused = intake(place, *[line()] * 3, "{", options=("--each", "--all-or-none"))
+    assert [json.loads(each)["schema"] for each in refused.out.splitlines()] == ["rt.batch.v1"]
+
+
+def test_who_writes_lines_into_a_pipe_is_answered_before_the_next_one(place: Place) -> None:
+    place.ok("init")
+    with subprocess.Popen(
+        [*RT, "intake", "--lines", "-", "--each", "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        cwd=place.folder, env=place.environment,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for at in range(1, 4):
+            process.stdin.write(f"{line(subject=str(at))}\n".encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["line"] == at
+            assert place.head() == at
+        process.stdin.write(line(subject="no line end").encode())
+        process.stdin.close()
+        assert [json.loads(each)["position"] for each in process.stdout] == [4, 4]
+        assert process.wait() == 0
+
+
 def test_lines_come_on_stdin_too_and_blank_ones_are_left_out(place: Place) -> None:
     text = f"\n{line()}\n   \n{line()}".encode()
     done = place.rt("intake", "--lines", "--json", stdin=text)
@@ -76,14 +125,17 @@ def test_each_bad_line_is_named_and_nothing_else_is_lost(place: Place) -> None:
         11: ("NaN", "NaN"),
         12: (line(requested_adapter="codex"), "no adapter 'codex'"),
         13: ("x" * (LINE_BYTES_MAX + 10), f"more than {LINE_BYTES_MAX} bytes"),
+        14: ("x" * (3 * LINE_BYTES_MAX), f"more than {LINE_BYTES_MAX} bytes"),
+        15: ("x" * (LINE_BYTES_MAX + 1), f"more than {LINE_BYTES_MAX} bytes"),
+        16: (line()[:-1] + " " * (LINE_BYTES_MAX - len(line())) + "}?", f"more than {LINE_BYTES_MAX} bytes"),
     }
-    done = intake(place, *(bad[at][0] if at in bad else line(subject=str(at)) for at in range(1, 16)))
-    assert (done.code, counted(done)) == (2, (4, 0, 11))
+    done = intake(place, *(bad[at][0] if at in bad else line(subject=str(at)) for at in range(1, 20)))
+    assert (done.code, counted(done)) == (2, (5, 0, 14))
     told = {each["line"]: each["error"] for each in map(json.loads, done.errors.splitlines()[1:])}
     assert told.keys() == bad.keys()
     for number, (_, why) in bad.items():
         assert why in told[number]["message"], (number, told[number])
-    assert {task["subject"] for task in place.rows("task", "list")} == {"1", "3", "14", "15"}
+    assert {task["subject"] for task in place.rows("task", "list")} == {"1", "3", "17", "18", "19"}
 
 
 def test_all_or_none_takes_none_where_one_is_bad(place: Place) -> None:
@@ -180,9 +232,10 @@ def test_a_file_that_cannot_be_read_is_named_and_makes_no_log(place: Place, give
     assert place.files() == set()
 
 
-def test_all_or_none_belongs_to_lines(place: Place) -> None:
-    done = place.rt("intake", "--all-or-none", line())
-    assert (done.code, "--all-or-none belongs to --lines" in done.errors) == (2, True)
+def test_options_of_lines_belong_to_lines(place: Place) -> None:
+    for option in ("--all-or-none", "--each"):
+        done = place.rt("intake", option, line())
+        assert (done.code, f"{option} belongs to --lines" in done.errors) == (2, True)
 
 
 def test_an_empty_file_takes_nothing_in(place: Place) -> None:
