@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from commands import schedules, sensors, workflows
+from commands.api import json_body
 from commands.api.route import Answer, Asked, Page, Row, Written, located, page
 from commands.api.work_routes import Limit, Position, Reason, Word
 from commands.approvals import short
@@ -309,7 +310,7 @@ def templates(asked: Asked) -> Answer:
 
 def parsed(asked: Asked) -> Any:  # noqa: ANN401  # a document
     """The body as a whole; it was read before, and is an object."""
-    return msgspec.json.decode(asked.raw) if asked.raw else {}
+    return json_body.read(asked.raw) if asked.raw else {}
 
 
 _BIG = HTTP_INTAKE_BYTES_MAX

@@ -1,10 +1,11 @@
 """Tasks: lists, intake, one of them, and what an operator does to it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta
 
+from commands.api import json_body
 from commands.api.route import Answer, Asked, Page, Row, Written, located, page
 from commands.cancel import cancel_task, fulfil
 from commands.taking_in import check, take_in_grouped
@@ -94,7 +95,7 @@ async def take_in(asked: Asked) -> Answer:
     from commands import render
 
     runtime = asked.runtime
-    document: dict[str, Any] = msgspec.json.decode(asked.raw)
+    document = cast("dict[str, Any]", json_body.read(asked.raw))
     refuse_argv(document, "http", runtime.config)
     accepted = check(runtime, keyed(document, asked.key), read=True)
     taken = await take_in_grouped(runtime, asked.house.writer, accepted)

@@ -214,6 +214,21 @@ def test_in2_a_document_of_absurd_depth_is_refused_like_one_that_is_a_little_too
         intake.parse_json("[" * 70 + "]" * 70, "task")
 
 
+def test_in2_many_keys_of_which_the_last_stands_there_twice_are_refused_as_soon_as_few() -> None:
+    """To look for each key among all others would take minutes here."""
+    keys = ",".join(f'"{at:x}":0' for at in range(150_000))
+    with pytest.raises(errors.Invalid, match="the key '249ef' stands there twice"):
+        intake.parse_json(f'{{{keys},"249ef":0}}', "task")
+
+
+def test_in2_a_long_document_is_not_read_by_the_decoder_that_is_slow_at_large_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stranger could hold a server up with a megabyte of them."""
+    monkeypatch.setattr(intake, "_read_plain", lambda _text: pytest.fail("it was"))
+    assert intake.parse_json(f"[{'9e300,' * 20_000}0]", "task") == [9e300] * 20_000 + [0]
+
+
 def test_in2_a_document_of_absurd_size_is_refused_before_it_is_parsed() -> None:
     with pytest.raises(errors.Invalid, match="2097153 characters"):
         intake.parse_json("{" * (2 * 1024 * 1024 + 1), "task")
