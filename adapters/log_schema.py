@@ -61,7 +61,7 @@ INDEX_TABLES = ("task_index", "run_index", "noun_index")
 INTO_EVENTS = "INSERT OR ROLLBACK INTO main.stored_events"
 EVENT_ROW = "(?, ?, ?, ?, ?, ?, ?)"
 
-_ROWS_AT_ONCE = 25  # more save nothing: each statement costs two switches of threads, each row its binding
+_ROWS_AT_ONCE = 25  # more save nothing; SQLite allows 32766 values a statement, and a row has up to 9
 
 
 def insert(cursor: sqlite3.Cursor, into: str, row: str, rows: Sequence[Sequence[Any]], rest: str = "") -> None:

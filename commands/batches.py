@@ -12,6 +12,7 @@ from domain import errors
 from domain.bounds import (
     BATCH_LINES_MAX,
     IGNORED_KEYS_NAMED_MAX,
+    INTAKE_GROUP_BYTES_MAX,
     LINE_BYTES_MAX,
     LINES_NAMED_MAX,
     SHOWN_VALUE_CHARS_MAX,
@@ -71,8 +72,8 @@ def _unreadable(what: str, path: Path, problem: OSError) -> errors.Invalid:
 
 
 def _lines(file: BinaryIO, what: str) -> Iterator[Line | None]:
-    """Its lines; None where no more of them are there yet."""
-    number = found = 0
+    """Its lines; None where a group ends early: no more are there yet, or they are large."""
+    number = found = size = 0
     where = what.removesuffix("s")  # of which line it is, who tells it says
     for text in _texts(file):
         if text is None:
@@ -85,6 +86,10 @@ def _lines(file: BinaryIO, what: str) -> Iterator[Line | None]:
         if found > BATCH_LINES_MAX:
             raise errors.Invalid(where=what, why=f"more than {BATCH_LINES_MAX} documents; split the file")
         yield _line(number, text, where)
+        size += len(text)
+        if size >= INTAKE_GROUP_BYTES_MAX:  # others want to write too
+            size = 0
+            yield None
 
 
 def _line(number: int, text: bytes, where: str) -> Line:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from domain.bounds import LINE_BYTES_MAX
+from commands import batches
+from domain.bounds import INTAKE_GROUP_BYTES_MAX, LINE_BYTES_MAX
 from tests.commands.place import RT, Done, Place, finished, until
 
 GOOD: dict[str, Any] = {"kind": "k", "source": "s", "payload": {"argv": ["true"]}}
@@ -103,6 +104,18 @@ def test_who_writes_lines_into_a_pipe_is_answered_before_the_next_one(place: Pla
         process.stdin.close()
         assert [json.loads(each)["position"] for each in process.stdout] == [4, 4]
         assert process.wait() == 0
+
+
+def test_large_lines_share_a_transaction_with_few_others(place: Place) -> None:
+    """Whoever else writes must not wait for long."""
+    large = line(payload={"argv": ["true"], "text": "x" * (INTAKE_GROUP_BYTES_MAX // 5)})
+    (place.folder / "tasks").write_text("\n".join([*[large] * 12, *[line()] * 3]))
+    groups = batches.groups(f"@{place.folder / 'tasks'}", "tasks")
+    assert [[each.number for each in group] for group in groups] == [
+        [1, 2, 3, 4, 5],
+        [6, 7, 8, 9, 10],
+        [11, 12, 13, 14, 15],
+    ]
 
 
 def test_lines_come_on_stdin_too_and_blank_ones_are_left_out(place: Place) -> None:
