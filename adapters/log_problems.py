@@ -12,7 +12,7 @@ from domain.bounds import MIB
 
 _NO_WRITING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _DAMAGED = ("malformed", "not a database", "no such table")
-_TAKES_NOTHING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 FULL = "there is no space left on the disk"
 
 
@@ -27,7 +27,9 @@ def is_full(path: Path) -> bool:
 
 def unwritable(folder: Path) -> Path | None:
     """What of a log in a folder cannot be written by us: a mode, an owner, or a disk that is mounted to be read."""
-    files = [folder, *(folder / name for name in ("log.db", "log.db-wal", "log.db-shm", "head.json"))]
+    # the head record is replaced, so its own mode does not matter
+    names = ("log.db", "log.db-wal", "log.db-shm", "head.json.lock", "head.json.new")
+    files = [folder, *(folder / name for name in names)]
     return next((each for each in files if each.exists() and not os.access(each, os.W_OK)), None)
 
 
@@ -47,9 +49,16 @@ def translated(problem: Exception, path: Path) -> errors.RtError:
 
 
 def known(problem: Exception, path: Path) -> errors.RtError | None:
-    """What to tell of an exception that is none of ours; None for what may be a bug. `path` is the home's folder."""
-    if isinstance(problem, sqlite3.Error):  # of a reader: what writes translates by itself
-        return translated(problem, path)
-    if isinstance(problem, OSError) and problem.errno in _TAKES_NOTHING:
-        return errors.StoreFull(path=str(problem.filename or path), why=str(problem.strerror))
-    return None
+    """What to tell of an exception that nobody translated; None for what may be a bug. `path` is the home's folder.
+
+    What writes translates by itself, so errors of SQLite come from readers here.
+    """
+    if isinstance(problem, OSError) and problem.errno in _FULL:
+        return errors.StoreFull(path=str(path), why=str(problem.strerror))
+    if not isinstance(problem, sqlite3.Error):
+        return None
+    found = translated(problem, path)
+    if not isinstance(found, errors.OutcomeUnknown):
+        return found
+    is_disk = getattr(problem, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+    return errors.Corrupt(why=str(problem)) if is_disk else None

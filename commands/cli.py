@@ -1,6 +1,7 @@
 """The command line: how it is taken apart, and how a program of rt ends."""
 
 import contextlib
+import errno
 import os
 import sys
 
@@ -99,6 +100,9 @@ def _lose_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+_NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+
+
 def _for_users(problem: Exception) -> errors.RtError:
     """What to say of an exception: a wrong command line and a disk that takes nothing are no bugs of ours."""
     if isinstance(problem, errors.RtError):
@@ -106,13 +110,16 @@ def _for_users(problem: Exception) -> errors.RtError:
     if _is_usage(problem):
         why = problem.format_message()  # type: ignore[attr-defined]  # click's own
         return errors.Usage(why=why[:1].lower() + why[1:])
-    from pathlib import Path
+    if isinstance(problem, OSError) and problem.errno in _NO_WRITING:
+        return errors.StoreFull(path=str(problem.filename or "the home"), why=str(problem.strerror))
+    if type(problem).__module__ == "sqlite3":
+        from pathlib import Path
 
-    from adapters.log_problems import known
+        from adapters.log_problems import known
 
-    found = known(problem, Path(invocation.home or ".rt"))
-    if found is not None:
-        return found
+        found = known(problem, Path(invocation.home or ".rt"))
+        if found is not None:
+            return found
     return errors.Bug(kind=type(problem).__name__, text=str(problem)[:300])
 
 

@@ -53,6 +53,7 @@ class Gate:
         except Exception as problem:  # noqa: BLE001  # whatever broke, the client gets no text of it
             told = known(problem, self._house.base.home.state)
             if told is not None:
+                render.note(f"{scope['method']} {scope['path']}: {told}")
                 await respond(problems.of(told, self._house.hidden, is_old=old), scope, send)
                 return
             reference = secrets.token_hex(4)
