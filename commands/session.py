@@ -10,7 +10,7 @@ from commands import ending, render
 from commands.cancel import cancel_task
 from commands.dispatch import Dispatcher
 from commands.follow import Printer
-from commands.taking_in import Taken, announce, check, take_in
+from commands.taking_in import Taken, announce, check, check_not_paused, take_in
 from commands.wiring import Runtime
 from commands.world import Watch
 from domain import errors
@@ -18,6 +18,12 @@ from domain.events import RunFinished
 from domain.policies import DENIED
 from domain.routed import Chosen
 from domain.task import CLAIMABLE, Status, Task
+
+
+def refuse_while_paused(runtime: Runtime) -> None:
+    """Refuse what would be run here, before anything is asked or paid for it. Raises ClaimsPaused."""
+    if (runtime.home.state / "log.db").exists():
+        check_not_paused(runtime.log)
 
 
 def run_here(runtime: Runtime, document: dict[str, Any], chosen: Chosen | None = None, *, as_json: bool) -> int:

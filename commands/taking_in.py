@@ -15,7 +15,7 @@ from domain.bounds import RUN_DEPTH_MAX
 from domain.events import Blob, DispatchPaused, Put, Recorded, TaskClaimed, TaskEdited, TaskQueued
 from domain.ids import DISPATCH, keyed_task, text_of, thread_stream
 from domain.intake import Accepted, accept
-from domain.ports import Appended, LogView, Work, Writer
+from domain.ports import Appended, Log, LogView, Work, Writer
 from domain.routed import Chosen
 from domain.task import Status
 
@@ -48,7 +48,7 @@ def check_secrets(runtime: Runtime, stored: bytes, event: TaskQueued | TaskEdite
 def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Taken:
     """Append a task; with a dispatcher, claim it in the same transaction, where there is a slot and it is its turn.
 
-    Raises ClaimsPaused where a dispatcher may claim nothing: whoever wants it run now should learn that now.
+    Raises ClaimsPaused where a dispatcher may claim nothing, whatever the key: who wants it run now should learn that.
 
     The same key twice is the same task: the second one is answered with the first one's id, or refused when its
     content differs.
@@ -62,7 +62,7 @@ def take_in(runtime: Runtime, accepted: Accepted, *, dispatcher: str = "") -> Ta
 
     def work(view: LogView) -> Put:
         if dispatcher:
-            _check_not_paused(view)
+            check_not_paused(view)
         event = _delegated(view, accepted.event)
         queued = Recorded(stream=task, version=1, at_us=at_us, actor=runtime.actor, data=event, correlation=task)
         made[:] = [queued]
@@ -254,7 +254,8 @@ def _delegated(view: LogView, event: TaskQueued) -> TaskQueued:
     return msgspec.structs.replace(event, depth=parent.depth + 1)
 
 
-def _check_not_paused(view: LogView) -> None:
+def check_not_paused(view: LogView | Log) -> None:
+    """Raises ClaimsPaused."""
     if view.paused():
         said = view.stream(DISPATCH)[-1].data
         raise errors.ClaimsPaused(

@@ -30,10 +30,11 @@ def reply(
 ) -> None:
     """Say something in a thread, and run what it asks for here."""
     from commands.agents import check_serves, known_controller, routed_document
-    from commands.session import run_here
+    from commands.session import refuse_while_paused, run_here
 
     options.no_tail()
     runtime = invocation.runtime(create=True)
+    refuse_while_paused(runtime)
     document, chosen = routed_document(runtime, goal=" ".join(text), agent=agent or "auto", thread=thread)
     if controller:
         known_controller(runtime, controller)

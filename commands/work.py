@@ -54,8 +54,9 @@ def do(  # the options of the everyday command
     words = " ".join(goal or ())
     brought = Brought(context, state, tuple(files or ()))
     phrases = (cancel_on or [], finish_on or [])
-    from commands.session import run_here
+    from commands.session import refuse_while_paused, run_here
 
+    refuse_while_paused(runtime)
     wants_agent = bool(agent or controller or thread or any(phrases) or brought != Brought())
     if wants_agent and adapter not in ("", AGENT):
         why = "an agent serves this, and no other adapter; leave out --adapter, or what only an agent understands"

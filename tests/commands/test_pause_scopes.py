@@ -68,6 +68,16 @@ def test_op2_what_is_to_run_at_once_is_refused_while_claims_are_paused(place: Pl
     assert (place.folder / "now").exists()
 
 
+def test_op2_while_claims_are_paused_no_model_is_asked_who_would_serve_a_goal(place: Place) -> None:
+    place.config(
+        '[models.gone]\nbase_url = "http://127.0.0.1:1/v1"\nname = "m"\nprivate = true\n[routing]\nmodel = "gone"\n'
+    )
+    place.ok("intake", "--", "true")
+    place.ok("pause")
+    for argv in (("do", "a goal", "--agent", "auto"), ("reply", "t", "a goal")):
+        assert place.rt(*argv, "--json").error["code"] == "dispatch.paused"
+
+
 def test_op2_claiming_is_the_default_and_what_runs_goes_on(place: Place) -> None:
     task = place.queue("sh", "-c", "touch begun; while [ ! -e go ]; do sleep 0.02; done")
     with place.started("work") as process:

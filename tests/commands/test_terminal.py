@@ -125,9 +125,17 @@ def test_nothing_wild_reaches_a_terminal(hostile: Place, tmp_path: Path, argv: t
     if argv[0] in ("do", "intake"):  # what these add would change what the others see
         shutil.copytree(hostile.folder, tmp_path / "copy")
         place = Place(tmp_path / "copy")
+    if argv[0] == "do":
+        place.ok("resume")
     code, seen = _on_a_terminal(place, *argv)
     assert code in (0, 1, 2, 3), seen
     assert seen
+    _assert_tame(seen)
+
+
+def test_the_reason_of_a_pause_is_shown_tamely_to_whoever_it_refuses(hostile: Place) -> None:
+    code, seen = _on_a_terminal(hostile, "do", "--", "true")
+    assert (code, "claims are paused" in seen) == (5, True)
     _assert_tame(seen)
 
 
