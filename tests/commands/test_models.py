@@ -54,14 +54,18 @@ class Way:
 
     def go(self, way: str, *argv: str, key: str = KEY, **given: object) -> Done:
         """Run a goal, or a command, with a model that behaves that way."""
-        plain = {"private": "true", "timeout": 20, "stream": "false", "retries": 1, "fallback": "true", "more": ""}
-        plain |= {"fast": "true", "tools": '["local-process"]'}
-        fields = plain | {"program": "controller", "base": self.model.base} | given
-        self.place.config(TOML.format(way=way, **fields))
+        self.configure(way, **given)
         wanted = ("do", "--agent", "it", "--json", *(argv or ("the goal",)))
         done = self.place.rt(*wanted, env={"MODEL_KEY": key, "http_proxy": "http://127.0.0.1:1"})
         self.log = self.place.rows("run", "log", "@last")
         return done
+
+    def configure(self, way: str, **given: object) -> None:
+        """Have a profile whose model behaves that way."""
+        plain = {"private": "true", "timeout": 20, "stream": "false", "retries": 1, "fallback": "true", "more": ""}
+        plain |= {"fast": "true", "tools": '["local-process"]'}
+        fields = plain | {"program": "controller", "base": self.model.base} | given
+        self.place.config(TOML.format(way=way, **fields))
 
     def events(self, topic: str) -> list[dict[str, Any]]:
         """What the latest run's log says about this, as a person's program reads it."""
@@ -95,6 +99,7 @@ _TASK = {
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One log for all these runs: at the end it replays, and the key is nowhere in it."""
     place = Place(tmp_path_factory.mktemp("models"))
+    place.ok("do", "--", "true")
     yield place
     assert place.rt("replay", "--all").code == 0
     assert KEY.encode() not in place.ok("log", "export").out
@@ -217,6 +222,7 @@ def test_a_key_that_cannot_be_sent_ends_the_run(way: Way) -> None:
 
 
 def test_a_goal_whose_model_has_no_key_is_refused_before_anything_is_stored(way: Way) -> None:
+    way.configure("good")
     before = way.place.rows("task", "list")
     done = way.place.rt("do", "--agent", "it", "--json", "the goal", env={"MODEL_KEY": ""})
     assert (done.code, done.error["code"]) == (2, "rt.invalid")
@@ -225,6 +231,7 @@ def test_a_goal_whose_model_has_no_key_is_refused_before_anything_is_stored(way:
 
 
 def test_a_task_whose_model_has_no_key_ends_with_that_cause(way: Way) -> None:
+    way.configure("good")
     taken = way.place.rt("intake", "--json", json.dumps(_TASK))
     assert taken.code == 0, taken
     way.place.rt("work", "--until-idle", env={"MODEL_KEY": ""})
