@@ -45,9 +45,10 @@ def reply(
 
 @app.command("list", help="Threads, with their latest message.")
 def list_threads(as_json: options.Json = False) -> None:
-    """List threads."""
+    """List threads, the youngest first."""
     runtime = invocation.runtime()
-    found = [about(name, conversation(runtime.readable, name)) for name in threads(runtime.readable)]
+    names = reversed(threads(runtime.readable))
+    found = [about(name, conversation(runtime.readable, name)) for name in names]
     position = runtime.readable.head().position
     runtime.close()
     if as_json:

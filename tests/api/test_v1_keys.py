@@ -64,6 +64,13 @@ def a_schedule(both: Both, name: str) -> str:
     return name
 
 
+def a_thread(both: Both, name: str) -> str:
+    """A thread in which nobody waits for an answer any more."""
+    task = both.done("tasks", TASK | {"thread": name}, 201)["task_id"]
+    both.done(f"tasks/{task}/cancel", {"reason": "x"}, 202)
+    return name
+
+
 REASONS = ({"reason": "one"}, {"reason": "two"})
 Making = Callable[[Both, Rich], Wanted]
 WRITES: dict[tuple[str, str], Making] = {
@@ -83,8 +90,10 @@ WRITES: dict[tuple[str, str], Making] = {
     ("POST", "/api/v1/threads/{thread}/messages"): lambda *_: Wanted(
         "v1/threads/keyed/messages", {"text": "a", "agent": "asker"}, {"text": "b", "agent": "asker"}
     ),
-    ("POST", "/api/v1/threads/{thread}/restart"): lambda *_: Wanted("v1/threads/t1/restart", {}, {"into": "t2"}),
-    ("DELETE", "/api/v1/threads/{thread}"): lambda *_: Wanted("v1/threads/t1", None, {}),
+    ("POST", "/api/v1/threads/{thread}/restart"): lambda b, _: Wanted(
+        f"v1/threads/{a_thread(b, 'begun')}/restart", {}, {"into": "t2"}
+    ),
+    ("DELETE", "/api/v1/threads/{thread}"): lambda b, _: Wanted(f"v1/threads/{a_thread(b, 'gone')}", None, {}),
     ("POST", "/api/v1/schedules"): lambda *_: Wanted("v1/schedules", SCHEDULE, SCHEDULE | {"interval_seconds": 7}),
     ("POST", "/api/v1/schedules/tick"): lambda b, _: Wanted(
         "v1/schedules/tick", {"name": a_schedule(b, "ticked")}, {"name": "nightly"}

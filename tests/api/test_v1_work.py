@@ -172,6 +172,7 @@ def test_pages_do_not_shift_while_tasks_come_in(both: Both) -> None:
 def test_lists_are_filtered_as_on_the_command_line(both: Both) -> None:
     both.done("tasks", task(kind="odd", source="there"), 201)
     both.done("tasks/@last/cancel", {"reason": "x"}, 202)
+    both.done("tasks", task(), 201)
     for query in ({"kind": "odd"}, {"source": "there"}, {"state": "operator_canceled"}, {"state": "pending"}):
         [(name, value)] = query.items()
         assert both.items("tasks", **query) == both.listed("task", "list", f"--{name}", value) != []

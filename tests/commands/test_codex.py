@@ -35,6 +35,7 @@ model = 'm "1"'
 provider_id = "here"
 provider_name = "Here"
 provider_base_url = "{url}"
+probe = false
 args = ["--color", "never"]
 [adapters.filed]
 kind = "codex"
@@ -119,8 +120,6 @@ def test_the_arguments_the_folder_and_standard_input_are_exactly_these(bench: Be
 
 def test_a_trusted_machine_and_a_provider_become_flags_and_settings(bench: Bench) -> None:
     """Section 9 and AD-11: the bypass is named in the run."""
-    config = (bench.folder / "rt.toml").read_text()
-    (bench.folder / "rt.toml").write_text(config.replace("args = [", "probe = false\nargs = ["))
     run = went(bench, GOOD, "full")
     (seen,) = bench.seen("codex")
     assert seen.arguments[4:6] == ["--sandbox", "danger-full-access"]

@@ -34,7 +34,7 @@ def test_what_was_said_before_is_handed_over(place: Place) -> None:
     place.ok("reply", "b", "elsewhere")
     place.ok("reply", "a", "more")
     assert history(place) == [("user", "hello there"), ("assistant", "re: hello there")]
-    assert [row["thread"] for row in place.rows("thread", "list")] == ["a", "b"]
+    assert [row["thread"] for row in place.rows("thread", "list")] == ["b", "a"]
     rows = place.rows("thread", "show", "a")
     assert [row["content"] for row in rows] == ["hello there", "re: hello there", "more", "re: more"]
     assert place.rt("replay", "--all").code == 0
