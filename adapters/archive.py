@@ -16,6 +16,7 @@ from adapters.transfer import Entry
 from domain import errors
 from domain.events import Blob
 from domain.ids import output_stream, text_of
+from domain.json_text import UNREADABLE
 
 _BATCH = 2_000
 
@@ -92,7 +93,7 @@ _output = msgspec.json.Decoder(_Output).decode
 def _is_output(state: bytes, salt: bytes, codec: int, body: bytes) -> bool:
     try:
         return hashlib.sha256(salt + unpack(codec, body)).hexdigest() == _output(state).data.digest
-    except (errors.Corrupt, msgspec.MsgspecError):  # it does not even unpack
+    except (errors.Corrupt, *UNREADABLE):  # it does not even unpack
         return False
 
 

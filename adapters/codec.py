@@ -8,6 +8,7 @@ from eventsourcing.persistence import Mapper, StoredEvent
 
 from domain import errors
 from domain.events import REGISTRY, UPCASTS, Event, Payload, Recorded, Upcast, topic
+from domain.json_text import UNREADABLE
 
 
 class _Encoded(msgspec.Struct, omit_defaults=True, gc=False):
@@ -63,7 +64,7 @@ class Codec(Mapper[str]):
             state = self._envelope(row.state)
             decode = self._current.get(row.topic) or self._decoder(row.topic)
             data = decode(state.data) if decode else self._upcast(row, state.data)
-        except (msgspec.DecodeError, KeyError) as problem:
+        except (*UNREADABLE, KeyError) as problem:
             raise errors.Undecodable(position=row.position, topic=row.topic, why=str(problem)) from problem
         return Recorded(
             stream=row.stream,

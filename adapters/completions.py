@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from domain.bounds import MODEL_LINE_BYTES_MAX
+from domain.json_text import UNREADABLE
 
 
 class _Lines:
@@ -42,7 +43,7 @@ class _Lines:
 def _document(text: bytes) -> dict[str, Any] | None:
     try:
         found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return found if isinstance(found, dict) else None
 

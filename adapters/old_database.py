@@ -11,6 +11,7 @@ from adapters.log_reader import address
 from domain import errors
 from domain.bounds import IMPORT_IDS_AT_ONCE, IMPORTED_HISTORY_BYTES_MAX, TIME_US_MAX
 from domain.intake import parse_time
+from domain.json_text import UNREADABLE
 
 Kind = Literal["tasks", "attempts", "events", "workflows", "schedules", "sensor_events"]
 Record = dict[str, Any]
@@ -146,7 +147,7 @@ def _decoded(value: object) -> Any:  # noqa: ANN401  # what a column held
         return value
     try:
         return msgspec.json.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return value
 
 

@@ -8,6 +8,7 @@ import msgspec
 from adapters.owned_file import held, put
 from domain import errors
 from domain.bounds import SESSION_S, SESSIONS_MAX
+from domain.json_text import UNREADABLE
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class Sessions:
         if stamp != self._seen:
             try:
                 self._known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, Session])
-            except (msgspec.DecodeError, OSError) as problem:
+            except (*UNREADABLE, OSError) as problem:
                 raise errors.Corrupt(why=f"{self._path} does not read: {problem}") from problem
             self._seen = stamp
         return self._known

@@ -19,6 +19,7 @@ import msgspec
 import domain
 from adapters.owned_file import held
 from domain.bounds import STATE_BYTES_MAX, STATE_RUNS_MAX, STATES_OF_RUN_MAX
+from domain.json_text import UNREADABLE
 from domain.run_state import Run
 
 _DIGEST_BYTES: Final = 16
@@ -128,7 +129,7 @@ def _thin(folder: Path) -> None:
 
 
 def _read(path: Path) -> Run | None:
-    with suppress(OSError, msgspec.DecodeError):
+    with suppress(OSError, *UNREADABLE):
         content = path.read_bytes()
         if hashlib.sha256(content[_DIGEST_BYTES:]).digest()[:_DIGEST_BYTES] == content[:_DIGEST_BYTES]:
             return _DECODER.decode(content[_DIGEST_BYTES:])

@@ -15,6 +15,7 @@ import msgspec
 from adapters.owned_file import held, put
 from domain import errors
 from domain.bounds import SESSION_CODE_S, SESSION_CODES_MAX, TOKENS_MAX
+from domain.json_text import UNREADABLE
 
 _PREFIX = "rt_"
 
@@ -69,7 +70,7 @@ class Tokens:
         if stamp != self._seen:
             try:
                 self._book = msgspec.json.decode(self._path.read_bytes(), type=Book)
-            except (msgspec.DecodeError, OSError) as problem:
+            except (*UNREADABLE, OSError) as problem:
                 raise errors.Corrupt(why=f"{self._path} does not read: {problem}") from problem
             self._seen = stamp
         return self._book
@@ -146,5 +147,5 @@ class Tokens:
 def _read(path: Path) -> Code | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Code)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return None

@@ -13,6 +13,7 @@ import msgspec
 from adapters.codec import Row
 from domain import errors
 from domain.events import Blob
+from domain.json_text import UNREADABLE
 
 FORMAT = 1
 
@@ -107,7 +108,7 @@ def decode(lines: Iterable[bytes], source: str) -> tuple[Header, Iterator[Entry]
         if isinstance(found, dict) and found.get("schema") == "rt.log" and found.get("format", 0) > FORMAT:
             raise errors.NewerLog(what=source, found=f"format {found['format']}", known=f"format {FORMAT}")
         header = msgspec.convert(found, Header)
-    except msgspec.MsgspecError as problem:
+    except UNREADABLE as problem:
         raise errors.Invalid(where=f"{source}, line 1", why=f"not a header of a log of rt: {problem}") from None
     return header, _entries(numbered, source)
 
@@ -126,5 +127,5 @@ def _entries(numbered: Iterator[tuple[int, bytes]], source: str) -> Iterator[Ent
                 texts=tuple(Blob(stored.scope, stored.body.content()) for stored in line.texts),
                 salt=bytes.fromhex(line.salt),
             )
-        except (msgspec.MsgspecError, ValueError) as problem:
+        except (*UNREADABLE, ValueError) as problem:
             raise errors.Invalid(where=f"{source}, line {number}", why=f"not an event: {problem}") from None

@@ -11,6 +11,7 @@ import msgspec
 from commands.items import event_document
 from domain import errors
 from domain.events import OutputAppended, Recorded, Text, topic
+from domain.json_text import UNREADABLE
 
 if TYPE_CHECKING:
     from adapters.log_read import ReadLog
@@ -76,6 +77,6 @@ def _append(folder: Path, event: Recorded, written: list[str], erased: list[str]
 def _suffix(content: bytes) -> str:
     try:
         found = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return ".txt"
     return ".json" if isinstance(found, dict | list) else ".txt"

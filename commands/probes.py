@@ -12,6 +12,7 @@ from adapters.tool_version import tool_version
 from domain import agents, launch
 from domain.bounds import FALLBACKS_MAX, PROBE_KEPT_S, PROBE_S
 from domain.config import CLIS, MODELS_ALONE, Adapter, Config
+from domain.json_text import UNREADABLE
 from domain.payload import AdapterChoice, Probed
 from domain.ports import Aside, Clock, Environment, Http, HttpFailed, Request
 from domain.prompted import COMMANDS, cli_of
@@ -154,7 +155,7 @@ class Probes:
         try:
             models = msgspec.json.decode(body).get("models", [])
             named = {each["name"]: str(each.get("digest", "")) for each in models}
-        except (msgspec.DecodeError, AttributeError, KeyError, TypeError):
+        except (*UNREADABLE, AttributeError, KeyError, TypeError):
             return Health(ok=True, detail="its list of models does not read")
         found = named.get(adapter.model) or named.get(f"{adapter.model}:latest", "")
         detail = "" if found or adapter.model in named else f"the model {adapter.model!r} is not listed"

@@ -10,6 +10,7 @@ from domain import decisions
 from domain.agent_config import MODELS, ModelConfig
 from domain.bounds import ROUTER_ANSWER_BYTES_MAX
 from domain.ids import text_of
+from domain.json_text import UNREADABLE
 from domain.ports import HttpFailed, Request
 from domain.routed import By, Chosen, Routed
 from domain.routing import Input, candidates, default
@@ -28,7 +29,7 @@ def ask(runtime: Runtime, given: Input) -> Chosen | None:
     request = _request(runtime, model, given, there)
     answer, why = asyncio.run(_answer(runtime, model, request))
     kept = runtime.secrets.text(answer.decode("utf-8", "replace")).encode()[:ROUTER_ANSWER_BYTES_MAX]
-    chosen = _chosen(kept) if not why else ""
+    chosen = profile_of(kept) if not why else ""
     by: By = "model" if chosen in there else "default"
     failed = why or "it named no profile"
     routed = (
@@ -85,12 +86,13 @@ async def _answer(runtime: Runtime, model: ModelConfig, request: bytes) -> tuple
     return (response.body, "") if response.status == 200 else (b"", f"http:{response.status}")  # noqa: PLR2004
 
 
-def _chosen(answer: bytes) -> str:
+def profile_of(answer: bytes) -> str:
+    """The profile that a model's answer names; empty where it names none."""
     found = decisions.completion(answer)
     if found is None or not found.choices:
         return ""
     try:
         document = msgspec.json.decode((found.choices[0].message.content or "").encode())
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
     return str(document.get("profile", "")) if isinstance(document, dict) else ""

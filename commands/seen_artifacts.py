@@ -8,6 +8,7 @@ import msgspec
 from domain import errors
 from domain.bounds import ARTIFACT_LOOKS_MAX, ARTIFACTS_LISTED_MAX
 from domain.events import Text
+from domain.json_text import UNREADABLE
 from domain.managed_path import After, Seen
 from domain.ports import RunView
 
@@ -46,5 +47,5 @@ def _artifacts(log: RunView, look: dict[str, Any]) -> Mapping[str, Seen]:
     try:
         text = log.blob(look["task"], Text(sha256=look["sha256"], size=look["size"]))
         return msgspec.json.decode(text, type=After).artifacts
-    except (errors.BlobNotFound, msgspec.DecodeError):
+    except (errors.BlobNotFound, *UNREADABLE):
         return {}

@@ -20,6 +20,7 @@ from domain.bounds import HISTORY_BYTES_MAX, HISTORY_MESSAGES_MAX, MEMORIES_MAX,
 from domain.config import Config
 from domain.events import RunFinished
 from domain.ids import POLICY, memory_stream, thread_stream
+from domain.json_text import UNREADABLE
 from domain.middleware import applied
 from domain.payload import Text
 from domain.ports import LogView
@@ -110,7 +111,7 @@ def _answer(log: LogView, task: Task) -> str | None:
         return ""
     try:
         return str(msgspec.json.decode(_text(log, task.task, ends[-1].outcome)).get("operator_summary", ""))
-    except msgspec.DecodeError:  # erased
+    except UNREADABLE:  # erased
         return "[erased]"
 
 

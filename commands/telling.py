@@ -11,6 +11,7 @@ from commands import render
 from domain import errors
 from domain.events import Recorded, Text
 from domain.intake import a_door
+from domain.json_text import UNREADABLE
 
 _TEXT_CHARS = 160
 Data = Any  # an event's own fields, whatever kind it is
@@ -111,7 +112,7 @@ def _command(log: ReadLog, event: Recorded, text: Text) -> str:
     """What a call starts: its arguments where it is a process."""
     try:
         found = msgspec.json.decode(log.blob(event.correlation, text))
-    except (errors.BlobNotFound, msgspec.DecodeError):
+    except (errors.BlobNotFound, *UNREADABLE):
         return _text(log, event, text)
     argv = found.get("argv") if isinstance(found, dict) else None
     return f": {_head(shlex.join(map(str, argv)))}" if argv else _text(log, event, text)

@@ -51,7 +51,6 @@ def do(  # the options of the everyday command
 
         raise typer.Exit(demo.run(invocation.runtime(create=True), goal[1] if len(goal) > 1 else "retry", controller))
     runtime = invocation.runtime(create=True)
-    words = " ".join(goal or ())
     brought = Brought(context, state, tuple(files or ()))
     phrases = (cancel_on or [], finish_on or [])
     from commands.session import refuse_while_paused, run_here
@@ -66,7 +65,7 @@ def do(  # the options of the everyday command
 
         wanted, chosen = agent_document(
             runtime,
-            goal=words,
+            goal=" ".join(goal or ()),
             shell=shell,
             agent=agent,
             controller=controller,
@@ -76,7 +75,7 @@ def do(  # the options of the everyday command
             timeout=timeout,
         )
         raise typer.Exit(run_here(runtime, wanted | {"max_attempts": attempts}, chosen, as_json=as_json))
-    document = _document(words, shell, adapter, timeout) | {"max_attempts": attempts}
+    document = _document(" ".join(goal or ()), shell, adapter, timeout) | {"max_attempts": attempts}
     raise typer.Exit(run_here(runtime, document, as_json=as_json))
 
 

@@ -95,6 +95,7 @@ CATCH_UP_MAX: Final = 100  # tasks of one evaluation of a schedule
 SCHEDULE_LOOK_BACK_MAX: Final = 50  # slots whose tasks may still be open
 BATCH_LINES_MAX: Final = 100_000
 LINE_BYTES_MAX: Final = 2 * MIB
+PLAIN_CHARS_MAX: Final = 65_536  # of a document for the fast decoder, which takes 10 µs for a number such as 9e300
 INTAKE_GROUP_BYTES_MAX: Final = 8 * MIB  # of lines that share a transaction, whoever else wants to write waits for it
 SENSOR_OUTPUT_BYTES_MAX: Final = 16 * MIB
 SENSOR_EVENTS_MAX: Final = 10_000  # of one run of a sensor's program

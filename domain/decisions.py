@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.bounds import DECISION_CALLS_MAX, JSON_DEPTH_MAX, TOKENS_TOLD_MAX
+from domain.json_text import UNREADABLE
 from domain.setup import Wanted
 
 _Seconds = Annotated[float, Meta(ge=0, le=86_400)]
@@ -175,7 +176,7 @@ def completion(answer: bytes) -> Completion | None:
         return None
     try:
         sent = msgspec.json.decode(answer, type=_Sent)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     model = sent.model if isinstance(sent.model, str) else ""
     if not isinstance(sent.usage, dict):

@@ -63,7 +63,7 @@ def parse_json(text: str, where: str) -> object:
     """JSON as a program should read it from strangers: bounded, no duplicates, no NaN, no lone surrogates, no NUL."""
     if len(text) > bounds.DOCUMENT_BYTES_MAX:
         raise errors.Invalid(where=where, why=f"{len(text)} characters; at most {bounds.DOCUMENT_BYTES_MAX}")
-    if len(text) <= _PLAIN_CHARS_MAX and _is_plain(text) and (read := _read_plain(text)) is not _UNREAD:
+    if len(text) <= bounds.PLAIN_CHARS_MAX and _is_plain(text) and (read := _read_plain(text)) is not _UNREAD:
         return read
     try:
         value = _ANY.decode(text)
@@ -121,7 +121,6 @@ def check_json(value: object, where: str) -> None:
     _check(value, where, bounds.JSON_DEPTH_MAX)
 
 
-_PLAIN_CHARS_MAX = 1 << 16  # msgspec takes 10 µs for a number such as 9e300, and a stranger may send many
 _PLAIN_DEPTH = 4  # a decoder takes twice as long to make for each further one
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 

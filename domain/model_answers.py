@@ -6,6 +6,7 @@ import msgspec
 
 from domain.cli_answers import Usage
 from domain.decisions import completion
+from domain.json_text import UNREADABLE
 from domain.said import Said
 
 _NS = 1_000  # a microsecond
@@ -15,7 +16,7 @@ def ollama(body: bytes) -> Said:
     """An answer of Ollama's generate call. Thinking is never the answer (source: its API reference, "Generate")."""
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return Said("", "not_json")
     if not isinstance(document, dict):
         return Said("", "not_json")

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from domain.bounds import ARGUMENT_BYTES_MAX, MEMORY_CHARS_MAX, TOOL_TIMEOUT_S
 from domain.calls import CallInput, HttpInput, MemoryInput
+from domain.json_text import UNREADABLE
 from domain.payload import CallKind
 from domain.setup import Setup, Tool
 
@@ -123,7 +124,7 @@ def schemas(document: bytes) -> dict[str, str]:
 def _discovered(document: bytes) -> list[Discovered]:
     try:
         said = msgspec.json.decode(document)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return []
     found = [_described(each) for each in said] if isinstance(said, list) else []
     return [each for each in found if each is not None]

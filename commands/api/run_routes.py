@@ -14,6 +14,7 @@ from commands.tasks import reason_of
 from domain import errors
 from domain.bounds import HTTP_PAGE_BYTES_MAX, HTTP_PAGE_ITEMS, TIMELINE_TICKS_MAX
 from domain.events import OutputAppended, Recorded, RunFinished, RunVerified, Text
+from domain.json_text import UNREADABLE
 from domain.ports import RunView
 
 Moment = Annotated[str, Meta(max_length=64)]
@@ -120,7 +121,7 @@ def _text(log: RunView, scope: str, text: Text | None) -> Any:  # noqa: ANN401  
         return None
     try:
         return msgspec.json.decode(log.blob(scope, text))
-    except (errors.BlobNotFound, msgspec.DecodeError):
+    except (errors.BlobNotFound, *UNREADABLE):
         return None
 
 

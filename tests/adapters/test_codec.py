@@ -76,6 +76,7 @@ def test_a_topic_that_is_not_in_the_registry_is_a_newer_log(name: str) -> None:
         ("run.cancel_asked.v1", b'{"type":"run.cancel_asked","reason":5}'),
         ("run.finished.v1", b'{"type":"run.finished","state":"happy","retry":"none"}'),
         ("run.cancel_asked.v0", b'{"type":"run.cancel_asked"}'),
+        ("run.cancel_asked.v1", b'{"type":"run.cancel_asked","reason":"\x80"}'),
     ],
 )
 def test_a_state_that_does_not_fit_its_topic_is_corrupt_and_named(name: str, data: bytes) -> None:
@@ -85,7 +86,16 @@ def test_a_state_that_does_not_fit_its_topic_is_corrupt_and_named(name: str, dat
 
 
 @pytest.mark.parametrize(
-    "state", [b"", b"{", b"[]", b'{"at_us":1}', b'{"at_us":"x","actor":"a","data":{}}', b"\xff\xfe"]
+    "state",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"at_us":1}',
+        b'{"at_us":1,"actor":"\x80","data":{}}',
+        b'{"at_us":"x","actor":"a","data":{}}',
+        b"\xff\xfe",
+    ],
 )
 def test_an_envelope_that_does_not_read_is_corrupt(state: bytes) -> None:
     with pytest.raises(errors.Corrupt) as problem:

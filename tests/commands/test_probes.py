@@ -110,6 +110,14 @@ def test_a_server_of_models_is_asked_for_its_tags_within_two_and_a_half_seconds(
     assert seen.server.asked[0].total_s == PROBE_S == 2.5
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"models":[1]}', b'{"models":[{"name":"\x80"}]}', b"[" * 100_000])
+def test_a_server_whose_list_of_models_does_not_read_is_well_all_the_same(tmp_path: Path, body: bytes) -> None:
+    seen = Seen(tmp_path, it=ollama())
+    seen.server.answer = said(200, body)
+    found = seen.health()
+    assert (found.ok, found.detail) == (True, "its list of models does not read")
+
+
 def test_an_endpoint_of_openais_kind_is_asked_for_its_models(tmp_path: Path) -> None:
     seen = Seen(tmp_path, it=Adapter(kind="openai", endpoint=f"{BASE}/v1", model="m"))
     assert seen.health().ok

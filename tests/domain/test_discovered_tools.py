@@ -157,7 +157,8 @@ def test_what_can_be_no_tool_is_left_out_and_the_others_are_there(wrong: object)
 
 
 @given(
-    st.binary(max_size=60) | st.sampled_from([b"{}", b"null", b"[[[[", b'"x"', b"[" * 100_000, b"[" * 900 + b"]" * 900])
+    st.binary(max_size=60)
+    | st.sampled_from([b"{}", b"null", b"[[[[", b'"x"', b'"\x80"', b"[" * 100_000, b"[" * 900 + b"]" * 900])
 )
 def test_a_document_that_is_none_brings_no_tool(document: bytes) -> None:
     before = agents.setup(config(), "it", agents.Given(goal="g"))
