@@ -26,8 +26,6 @@ class SystemClock:
 
 _TICK_NS = 50_000
 _TICKS = 1 << 32  # two and a half days: then the first digits come round again
-
-
 _VERSION = bytes(0x80 | byte & 0x0F for byte in range(256))
 _VARIANT = bytes(0x80 | byte & 0x3F for byte in range(256))
 

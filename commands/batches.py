@@ -49,12 +49,17 @@ def groups(given: str, what: str) -> Iterator[list[Line]]:
 
 def _grouped(given: Iterator[Line | None]) -> Iterator[list[Line]]:
     group: list[Line] = []
-    for line in given:
-        if line is not None:
-            group.append(line)
-        if group and (line is None or len(group) == GROUP):
+    try:
+        for line in given:
+            if line is not None:
+                group.append(line)
+            if group and (line is None or len(group) == GROUP):
+                yield group
+                group = []
+    except errors.Invalid:  # reading on failed; what was read is good
+        if group:
             yield group
-            group = []
+        raise
     if group:
         yield group
 

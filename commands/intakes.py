@@ -140,6 +140,21 @@ def _many(runtime: "Runtime", given: str, *, all_or_none: bool, each: bool, as_j
         groups = iter([[line for group in groups for line in group]])
     said = _Said(each=each, as_json=as_json)
     announce(runtime)
+    try:
+        _take_groups(runtime, groups, said, all_or_none=all_or_none)
+    except errors.Invalid:  # what comes next cannot be read; what came before is taken in
+        said.end(runtime.log.head().position)
+        raise
+    position = runtime.log.head().position
+    runtime.close()
+    said.end(position)
+    if said.counts["refused"]:
+        raise typer.Exit(errors.Invalid.exit)
+
+
+def _take_groups(
+    runtime: "Runtime", groups: "Iterator[list[batches.Line]]", said: "_Said", *, all_or_none: bool
+) -> None:
     for group in groups:
         good = dict(_accepted(runtime, group, said))
         if all_or_none:
@@ -150,11 +165,6 @@ def _many(runtime: "Runtime", given: str, *, all_or_none: bool, each: bool, as_j
         taken = take_in_many(runtime, list(good.values()), together=all_or_none)
         for number, found in zip(good, taken, strict=True):
             said.taken(number, found)
-    position = runtime.log.head().position
-    runtime.close()
-    said.end(position)
-    if said.counts["refused"]:
-        raise typer.Exit(errors.Invalid.exit)
 
 
 class _Said:
@@ -178,10 +188,18 @@ class _Said:
             return
         self.counts["deduplicated" if found.deduplicated else "queued"] += 1
         self._ignored.add(number, found.accepted.ignored_keys)
-        if self._each and self._as_json:
-            render.document("rt.intake.v1", {"line": number} | one_task.answer(found))
-        elif self._each:
-            render.out(f"line {number}: {one_task.told(found)}")
+        if self._each:
+            self._acknowledge(number, found)
+
+    def _acknowledge(self, number: int, found: "Taken") -> None:
+        """Raises OutputLost: to end as if all were well would leave the other lines behind in silence."""
+        try:
+            if self._as_json:
+                render.document("rt.intake.v1", {"line": number} | one_task.answer(found))
+            else:
+                render.out(f"line {number}: {one_task.told(found)}")
+        except OSError as problem:
+            raise errors.OutputLost(why=str(problem.strerror)) from problem
 
     def end(self, position: int) -> None:
         """All of them."""

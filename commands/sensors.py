@@ -82,25 +82,33 @@ def _many(runtime: Runtime, given: str, fields: dict[str, str], *, as_json: bool
     groups = batches.groups(given, "events")
     announce(runtime)
     counts = {"accepted": 0, "deduplicated": 0, "refused": 0}
-    for group in groups:
-        good = {
-            line.number: sensed
-            for line in group
-            if (sensed := _good(runtime, line, fields, as_json=as_json)) is not None
-        }
-        counts["refused"] += len(group) - len(good)
-        ingested = doors.ingest(runtime.log, list(good.values()), runtime.clock.now_us(), runtime.actor)
-        for number, done in zip(good, ingested, strict=True):
-            counts[_how(done, number, as_json=as_json)] += 1
+    try:
+        for group in groups:
+            good = {
+                line.number: sensed
+                for line in group
+                if (sensed := _good(runtime, line, fields, as_json=as_json)) is not None
+            }
+            counts["refused"] += len(group) - len(good)
+            ingested = doors.ingest(runtime.log, list(good.values()), runtime.clock.now_us(), runtime.actor)
+            for number, done in zip(good, ingested, strict=True):
+                counts[_how(done, number, as_json=as_json)] += 1
+    except errors.Invalid:  # what comes next cannot be read; what came before is taken in
+        _counted(counts, runtime.log.head().position, as_json=as_json)
+        raise
     position = runtime.log.head().position
     runtime.close()
+    _counted(counts, position, as_json=as_json)
+    if counts["refused"]:
+        raise typer.Exit(errors.Invalid.exit)
+
+
+def _counted(counts: dict[str, int], position: int, *, as_json: bool) -> None:
     if as_json:
         render.document("rt.batch.v1", counts | {"position": position})
     else:
         shown = ", ".join(f"{count} {name}" for name, count in counts.items())
         render.out(f"{shown}, at position {position}")
-    if counts["refused"]:
-        raise typer.Exit(errors.Invalid.exit)
 
 
 def _good(runtime: Runtime, line: batches.Line, fields: dict[str, str], *, as_json: bool) -> Sensed | None:

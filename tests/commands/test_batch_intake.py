@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands import batches
-from domain.bounds import INTAKE_GROUP_BYTES_MAX, LINE_BYTES_MAX
+from domain.bounds import BATCH_LINES_MAX, INTAKE_GROUP_BYTES_MAX, LINE_BYTES_MAX
 from tests.commands.place import RT, Done, Place, finished, until
 
 GOOD: dict[str, Any] = {"kind": "k", "source": "s", "payload": {"argv": ["true"]}}
@@ -219,7 +219,7 @@ def test_what_was_acknowledged_is_there_when_the_command_is_killed(place: Place)
     reading, writing = os.pipe()
     place.ok("init")
     with subprocess.Popen(
-        [*RT, "intake", "--lines", "-"], stdin=reading, cwd=place.folder, env=place.environment,
+        [*RT, "intake", "--lines", "-", "--each", "--json"], stdin=reading, cwd=place.folder, env=place.environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         os.close(reading)
@@ -229,13 +229,44 @@ def test_what_was_acknowledged_is_there_when_the_command_is_killed(place: Place)
             half = half[os.write(writing, half) :]
         until(lambda: place.head() >= 500)
         process.send_signal(signal.SIGKILL)
+        assert process.stdout is not None
+        whole = [each for each in process.stdout if each.endswith(b"\n")]  # the last one may be half a line
     os.close(writing)
     before = place.head()
     assert 500 <= before < 3000
     place.ok("log", "verify")
+    there = {row["task"]: row["position"] for row in place.rows("task", "list", "--limit", "3000")}
+    acknowledged = {each["task_id"]: each["position"] for each in map(json.loads, whole)}
+    assert acknowledged.items() <= there.items()
     done = intake(place, *lines.splitlines())
     assert counted(done) == (3000 - before, before, 0)
     assert place.head() == 3000
+
+
+def test_who_stops_listening_to_acknowledgements_does_not_learn_that_all_is_well(place: Place) -> None:
+    (place.folder / "tasks").write_text(f"{line()}\n" * 3000)
+    place.ok("init")
+    with subprocess.Popen(
+        [*RT, "intake", "--lines", "@tasks", "--each"], cwd=place.folder, env=place.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith(b"line 1: queued")
+        process.stdout.close()
+        assert b"[output.lost]" in process.stderr.read()
+        assert process.wait() == 7
+    assert place.head() in (1000, 2000, 3000)
+
+
+def test_what_was_taken_in_before_a_file_turned_out_too_long_is_told(place: Place) -> None:
+    one = line(subject="x" * 60)  # long enough for a group to end early, so that the last one is no whole one
+    (place.folder / "tasks").write_text(f"{one}\n" * (BATCH_LINES_MAX + 1))
+    done = place.rt("intake", "--lines", "@tasks", "--json")
+    error = json.loads(done.errors.splitlines()[-1])["error"]
+    assert (done.code, error["code"]) == (2, "rt.invalid")
+    assert f"more than {BATCH_LINES_MAX} documents" in error["message"]
+    assert (counted(done), place.head()) == ((BATCH_LINES_MAX, 0, 0), BATCH_LINES_MAX)
 
 
 @pytest.mark.parametrize("given", ["@nothing", "@."])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain.bounds import BATCH_LINES_MAX
 from tests.commands.place import Place, finished, interrupt, is_running, until
 
 EVENT: dict[str, Any] = {"sensor_id": "s", "event_id": "e1", "source_ref": "r", "dedupe_key": "k1", "payload": {"a": 1}}
@@ -240,6 +241,14 @@ def test_two_deliveries_of_the_same_events_at_once_have_one_effect(place: Place)
         ends = [finished(each).document for each in (one, two)]
     assert sum(end["accepted"] for end in ends) == sum(end["deduplicated"] for end in ends) == 100
     assert place.topics().count("task.queued.v1") == 100
+
+
+def test_what_came_before_a_file_turned_out_too_long_is_ingested_and_told(place: Place) -> None:
+    (place.folder / "events").write_text(json.dumps(EVENT) + "\n" + "{\n" * BATCH_LINES_MAX)
+    done = place.rt("sensor", "ingest", "--lines", "@events", "--json")
+    assert (done.code, json.loads(done.errors.splitlines()[-1])["error"]["code"]) == (2, "rt.invalid")
+    counts = json.loads(done.out)
+    assert (counts["accepted"], counts["refused"]) == (1, BATCH_LINES_MAX - 1)
 
 
 def test_one_key_that_is_told_very_often_costs_no_more_each_time(place: Place) -> None:
